@@ -1,0 +1,79 @@
+"""Projected gradient descent (paper, sections 3 and 4; Madry et al. 2018)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from advtransfer.threats import Threat
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put the model in eval mode, and every module back in the mode that it had."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def pgd(
+    model: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    threat: Threat,
+    steps: int,
+    step_size: float | None = None,
+    random_start: bool = False,
+    keep_best: bool = False,
+    generator: torch.Generator | None = None,
+) -> torch.Tensor:
+    """Adversarial images [n, c, h, w] that raise the cross-entropy of `model` within `threat` of `images`.
+
+    Every step goes along the steepest ascent direction of the threat's norm, back into the ball, then back into
+    [0, 1] (the order of the `robustness` library). The model is in eval mode meanwhile; its parameters, its
+    parameters' gradients and its modes are left as they were.
+
+    model: maps images in [0, 1] to logits [n, classes]. labels: int64 [n]. steps: 0 returns the start.
+    step_size: in pixel units; 2.5 epsilon / steps if not given. random_start: begin at a random point of the ball.
+    keep_best: return each image's iterate of highest loss, the first and the last included, not the last iterate.
+    generator: the source of the random start; the device's default generator if not given.
+    """
+    images = images.detach()
+    if step_size is None:
+        step_size = 2.5 * threat.epsilon / max(steps, 1)
+    adversarial = images
+    if random_start:
+        adversarial = (images + threat.random_start(images, generator)).clamp(0, 1)
+    best, best_losses = adversarial, None
+
+    def keep(candidates: torch.Tensor, losses: torch.Tensor) -> None:
+        nonlocal best, best_losses
+        if best_losses is None:
+            best, best_losses = candidates, losses
+        else:
+            better = losses > best_losses
+            best = torch.where(better.view(-1, *[1] * (images.dim() - 1)), candidates, best)
+            best_losses = torch.where(better, losses, best_losses)
+
+    with evaluating(model), torch.enable_grad():
+        for _ in range(steps):
+            adversarial = adversarial.detach().requires_grad_(True)
+            losses = functional.cross_entropy(model(adversarial), labels, reduction="none")
+            # The sum, not the mean: each image's gradient is then independent of its batch.
+            (gradient,) = torch.autograd.grad(losses.sum(), adversarial)
+            adversarial = adversarial.detach()
+            if keep_best:
+                keep(adversarial, losses.detach())
+            perturbation = threat.project(adversarial + threat.step(gradient, step_size) - images)
+            adversarial = (images + perturbation).clamp(0, 1)
+        if keep_best:
+            with torch.no_grad():
+                keep(adversarial, functional.cross_entropy(model(adversarial), labels, reduction="none"))
+            return best
+    return adversarial

@@ -1,0 +1,51 @@
+"""The artefact of a target data set: four uint8/int64 tensors at the images' native resolution."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from advtransfer.artefacts import load_tensors, save_tensors
+
+
+@dataclass
+class Dataset:
+    """Images uint8 [n, c, h, w] (c 1 or 3) and labels int64 [n], for training and for testing.
+
+    class_names: the name of each label. origin: JSON-compatible facts about where the images come from.
+    """
+
+    train_images: torch.Tensor
+    train_labels: torch.Tensor
+    test_images: torch.Tensor
+    test_labels: torch.Tensor
+    class_names: list[str]
+    origin: dict[str, Any]
+
+    def save(self, path: str | Path) -> None:
+        """Write the artefact results/targets/{target}.safetensors."""
+        tensors = {name: getattr(self, name) for name in TENSORS}
+        save_tensors(path, tensors, {"class_names": self.class_names, "origin": self.origin})
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the four tensors' bytes in order: the same images give the same value wherever they came from."""
+        digest = hashlib.sha256()
+        for name in TENSORS:
+            digest.update(getattr(self, name).contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+TENSORS = ["train_images", "train_labels", "test_images", "test_labels"]
+
+
+def load_dataset(path: str | Path) -> Dataset:
+    """Read a target artefact. Raises InputError where it is missing, damaged or of another kind."""
+    tensors, metadata = load_tensors(path, TENSORS)
+    return Dataset(**tensors, class_names=metadata["class_names"], origin=metadata["origin"])
+
+
+def load_labels(path: str | Path) -> torch.Tensor:
+    """The training labels [n] of a target artefact, without reading its images."""
+    return load_tensors(path, ["train_labels"])[0]["train_labels"]

@@ -1,0 +1,196 @@
+"""ResNets with the paper's block layout, at any width, that take images in [0, 1]."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from advtransfer.artefacts import load_tensors
+from advtransfer.errors import InputError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Bottleneck(nn.Module):
+    """A residual block 1x1, 3x3, 1x1 whose 3x3 convolution carries the stride (He et al. 2016, as in torchvision)."""
+
+    expansion = 4
+
+    def __init__(self, channels_in: int, channels: int, stride: int):
+        super().__init__()
+        channels_out = channels * self.expansion
+        self.conv1 = nn.Conv2d(channels_in, channels, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, stride=stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.conv3 = nn.Conv2d(channels, channels_out, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(channels_out)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = None
+        if stride != 1 or channels_in != channels_out:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(channels_in, channels_out, 1, stride=stride, bias=False), nn.BatchNorm2d(channels_out)
+            )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        residual = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        x = self.bn3(self.conv3(x))
+        return self.relu(x + residual)
+
+
+class ResNet(nn.Module):
+    """A bottleneck ResNet with torchvision's parameter names; at width 1 it is torchvision's `resnet50`.
+
+    classes: the number of outputs. layers: bottleneck blocks in each of the four stages; the paper's ResNet-50 has
+    (3, 4, 6, 3). width: multiplies every channel count (1 gives 64 channels after the stem and 2,048 features).
+    stem: "imagenet" is a 7x7 convolution of stride 2 and a max-pooling of stride 2, "cifar" a 3x3 convolution only.
+    """
+
+    def __init__(
+        self, classes: int, layers: tuple[int, ...] = (3, 4, 6, 3), width: float = 1.0, stem: str = "imagenet"
+    ):
+        super().__init__()
+        base = round(64 * width)
+        if stem == "imagenet":
+            self.conv1 = nn.Conv2d(3, base, 7, stride=2, padding=3, bias=False)
+            self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        elif stem == "cifar":
+            self.conv1 = nn.Conv2d(3, base, 3, stride=1, padding=1, bias=False)
+            self.maxpool = nn.Identity()
+        else:
+            raise InputError(f"stem: found {stem!r}. Choose 'imagenet' or 'cifar'.")
+        self.bn1 = nn.BatchNorm2d(base)
+        self.relu = nn.ReLU(inplace=True)
+        channels_in = base
+        for stage, depth in enumerate(layers):
+            blocks = []
+            for index in range(depth):
+                stride = 2 if stage > 0 and index == 0 else 1
+                blocks.append(Bottleneck(channels_in, base * 2**stage, stride))
+                channels_in = base * 2**stage * Bottleneck.expansion
+            setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
+        self.stages = len(layers)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(channels_in, classes)
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw all weights anew: convolutions He-normal (fan out), the head uniform in +-1/sqrt(features), biases 0."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+        bound = self.fc.in_features**-0.5
+        nn.init.uniform_(self.fc.weight, -bound, bound, generator=generator)
+        nn.init.zeros_(self.fc.bias)
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalised images [n, 3, h, w] to penultimate features [n, p], after pooling."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        for stage in range(self.stages):
+            x = getattr(self, f"layer{stage + 1}")(x)
+        return self.avgpool(x).flatten(1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalised images [n, 3, h, w] to logits [n, classes]."""
+        return self.fc(self.features(x))
+
+
+class ImageClassifier(nn.Module):
+    """A network and its normalisation: images in [0, 1] to logits, so that epsilon is in pixel units everywhere.
+
+    The input is clamped to [0, 1] first (protocol of the paper's authors).
+    """
+
+    def __init__(self, network: ResNet, mean=IMAGENET_MEAN, std=IMAGENET_STD):
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def normalise(self, images: torch.Tensor) -> torch.Tensor:
+        """Images [n, 3, h, w] in [0, 1] to the network's own scale."""
+        return (images.clamp(0, 1) - self.mean) / self.std
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Images [n, 3, h, w] in [0, 1] to logits [n, classes]."""
+        return self.network(self.normalise(images))
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """Images [n, 3, h, w] in [0, 1] to penultimate features [n, p]."""
+        return self.network.features(self.normalise(images))
+
+
+def block_modules(network: ResNet) -> list[nn.Module]:
+    """The bottleneck blocks in the order in which an image passes them; the paper's networks have 16."""
+    return [block for stage in range(network.stages) for block in getattr(network, f"layer{stage + 1}")]
+
+
+def unfreeze_last(network: ResNet, blocks: int) -> list[nn.Parameter]:
+    """Leave only the head and the last `blocks` bottleneck blocks trainable; return their parameters in order.
+
+    Batch-norm and bias parameters of these blocks are trainable too. Raises InputError if there are fewer blocks.
+    """
+    modules = block_modules(network)
+    if not 0 <= blocks <= len(modules):
+        raise InputError(f"blocks: found {blocks}; the network has {len(modules)}. Choose 0 to {len(modules)}.")
+    network.requires_grad_(False)
+    for module in [*modules[len(modules) - blocks :], network.fc]:
+        module.requires_grad_(True)
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+def build(metadata: Mapping[str, Any]) -> ImageClassifier:
+    """An untrained network of the architecture that a source artefact's metadata describes."""
+    network = ResNet(int(metadata["classes"]), tuple(metadata["layers"]), float(metadata["width"]), metadata["stem"])
+    return ImageClassifier(network, metadata["mean"], metadata["std"])
+
+
+def load_source(path: str | Path) -> ImageClassifier:
+    """The network of a source artefact, in float32 and eval mode: a module that takes images [n, 3, h, w] in [0, 1].
+
+    Raises InputError where the file is no source artefact or its tensors do not fit its stated architecture.
+    """
+    tensors, metadata = load_tensors(path)
+    missing = {"classes", "layers", "width", "stem", "mean", "std"} - set(metadata)
+    if missing:
+        raise InputError(
+            f"{path}: no source artefact, its metadata lacks {', '.join(sorted(missing))}. "
+            "Declare the file as a source of kind 'file' in config.yaml and use the artefact that the workflow makes of it."
+        )
+    model = build(metadata)
+    load_network(model.network, tensors, path)
+    return model.eval()
+
+
+def load_network(network: ResNet, tensors: Mapping[str, torch.Tensor], path: str | Path) -> None:
+    """Load a state dict with torchvision's names, checked: every tensor there, of its shape, finite, and no others.
+
+    Raises InputError that names the first tensor that does not fit.
+    """
+    expected = network.state_dict()
+    # Old checkpoints lack the counters of batches, which inference does not use.
+    counters = {name for name in expected if name.endswith("num_batches_tracked")}
+    for name, own in expected.items():
+        if name in counters:
+            continue
+        if name not in tensors:
+            raise InputError(f"{path}: tensor '{name}' is missing. Check layers, width and stem of this source.")
+        found = tensors[name]
+        if found.shape != own.shape:
+            raise InputError(
+                f"{path}: tensor '{name}' has shape {list(found.shape)}, the declared network needs {list(own.shape)}. "
+                "Check classes, layers, width and stem of this source."
+            )
+        if not torch.isfinite(found).all():
+            raise InputError(f"{path}: tensor '{name}' holds NaN or infinite values. Use an intact checkpoint.")
+    extra = sorted(set(tensors) - set(expected))
+    if extra:
+        raise InputError(
+            f"{path}: tensor '{extra[0]}' (and {len(extra) - 1} more) is unknown to the declared network. "
+            "Check layers, width and stem of this source."
+        )
+    network.load_state_dict({**{name: expected[name] for name in counters}, **tensors})

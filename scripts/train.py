@@ -1,0 +1,83 @@
+"""Train one source network and write it with its training record."""
+
+import argparse
+import json
+import platform
+import sys
+from importlib.metadata import version
+
+import torch
+
+from advtransfer.artefacts import save_json, save_tensors
+from advtransfer.datasets import load_dataset
+from advtransfer.devices import pick_device
+from advtransfer.sources import measure_accuracy, train_source
+from advtransfer.threats import threat_from
+
+
+def main() -> None:
+    """Parse, train, round the weights to their stored precision, measure what is stored, save."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=json.loads, required=True, help="the source's entry, resolved, as JSON")
+    parser.add_argument("--code", required=True, help="hash of the code that trains")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--dataset", required=True, help="target artefact to train on")
+    parser.add_argument("--source", required=True, help="source artefact to write")
+    parser.add_argument("--record", required=True, help="training record to write")
+    arguments = parser.parse_args()
+    settings = arguments.settings
+    device = pick_device(arguments.threads)
+    dataset = load_dataset(arguments.dataset)
+
+    model, metadata, epochs = train_source(
+        dataset, settings, device, log=lambda line: print(line, file=sys.stderr, flush=True)
+    )
+    dtype = getattr(torch, settings["stored_dtype"])
+    tensors = {
+        name: tensor.to("cpu", dtype if tensor.is_floating_point() else tensor.dtype)
+        for name, tensor in model.network.state_dict().items()
+    }
+    model.network.load_state_dict(tensors)
+
+    evaluation = settings["evaluation"]
+    images, labels = dataset.test_images.to(device), dataset.test_labels.to(device)
+    attacked = slice(0, evaluation["attacked_images"])
+    measured = {"test_accuracy": measure_accuracy(model, images, labels, settings["resolution"]), "robust_accuracy": []}
+    for threat in evaluation["threats"]:
+        accuracy = measure_accuracy(
+            model,
+            images[attacked],
+            labels[attacked],
+            settings["resolution"],
+            threat_from(**threat),
+            steps=evaluation["attack_steps"],
+            seed=settings["seed"],
+        )
+        measured["robust_accuracy"].append({**threat, "accuracy": accuracy})
+        print(f"PGD-{evaluation['attack_steps']} {threat}: accuracy {accuracy:.4f}", file=sys.stderr, flush=True)
+    record = {
+        "settings": settings,
+        "measured": {
+            **measured,
+            "test_images": len(labels),
+            "attacked_images": len(labels[attacked]),
+            "attack": f"PGD-{evaluation['attack_steps']}, random start, step 2.5 epsilon / steps, worst iterate",
+        },
+        "epochs": epochs,
+        "code": arguments.code,
+        "data_sha256": dataset.fingerprint(),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in ("torch", "kornia")}},
+        "device": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"CPU, {arguments.threads} thread(s)",
+    }
+    save_json(arguments.record, record)
+    origin = {
+        "kind": "train",
+        **{key: record[key] for key in ("settings", "measured", "code", "data_sha256", "versions")},
+    }
+    save_tensors(arguments.source, tensors, {**metadata, "origin": origin})
+
+
+if __name__ == "__main__":
+    main()

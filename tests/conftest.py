@@ -1,0 +1,26 @@
+"""Settings that all tests share."""
+
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --shared FOLDER: real images and the authors' logs, which the project does not carry."""
+    parser.addoption(
+        "--shared",
+        type=Path,
+        default=None,
+        metavar="FOLDER",
+        help="folder with data/MNIST, data/cifar10-sample.zip and reference/consolidated_results.csv.gz; "
+        "tests that need it are skipped without it",
+    )
+
+
+@pytest.fixture(scope="session")
+def shared(request: pytest.FixtureRequest) -> Path:
+    """The folder given with --shared; the test is skipped, and says so, without it."""
+    folder = request.config.getoption("--shared")
+    if folder is None:
+        pytest.skip("needs real images or the authors' logs: give their folder with --shared")
+    return folder.resolve()
