@@ -11,6 +11,7 @@ import torch
 from advtransfer.artefacts import save_json, save_tensors
 from advtransfer.datasets import load_dataset
 from advtransfer.devices import pick_device
+from advtransfer.errors import exit_on_input_error
 from advtransfer.sources import measure_accuracy, train_source
 from advtransfer.threats import threat_from
 
@@ -80,4 +81,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_input_error():
+        main()

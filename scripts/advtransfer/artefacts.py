@@ -57,7 +57,7 @@ def load_tensors(path: str | Path, names: list[str] | None = None) -> tuple[dict
     try:
         with safe_open(path, framework="pt") as file:
             metadata = {key: _value(text) for key, text in (file.metadata() or {}).items()}
-            tensors = {name: file.get_tensor(name) for name in (names or file.keys())}
+            tensors = {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
     except SafetensorError as error:
         raise InputError(
             f"{path}: not a readable safetensors artefact ({error}). Remove it and make it again."

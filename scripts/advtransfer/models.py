@@ -36,6 +36,7 @@ class Bottleneck(nn.Module):
             )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Activations [n, channels_in, h, w] to [n, 4 channels, h / stride, w / stride]."""
         residual = x if self.downsample is None else self.downsample(x)
         x = self.relu(self.bn1(self.conv1(x)))
         x = self.relu(self.bn2(self.conv2(x)))
@@ -141,6 +142,11 @@ def unfreeze_last(network: ResNet, blocks: int) -> list[nn.Parameter]:
     for module in [*modules[len(modules) - blocks :], network.fc]:
         module.requires_grad_(True)
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+def source_resolution(path: str | Path) -> int:
+    """The side in pixels of the images that a source artefact's network was trained on."""
+    return int(load_tensors(path, [])[1]["resolution"])
 
 
 def build(metadata: Mapping[str, Any]) -> ImageClassifier:

@@ -42,9 +42,9 @@ def _bare_code(path: Path) -> str:
             row, column = token.start
             lines[row - 1] = lines[row - 1][:column]
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if ast.get_docstring(node, clean=False) is not None:
-                docstring = node.body[0]
-                for row in range(docstring.lineno, docstring.end_lineno + 1):
-                    lines[row - 1] = ""
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if documented and ast.get_docstring(node, clean=False) is not None:
+            docstring = node.body[0]
+            for row in range(docstring.lineno, docstring.end_lineno + 1):
+                lines[row - 1] = ""
     return "\n".join(line.rstrip() for line in lines if line.strip())

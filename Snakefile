@@ -1,0 +1,27 @@
+# advtransfer: the figures and tables of "Adversarially-Trained Deep Nets Transfer Better" (Utrera et al. 2020).
+#
+#     snakemake figures/fig2.pdf                                   one figure of the demo experiment
+#     snakemake                                                    all of them
+#     snakemake figures/fig2.pdf --config experiment=published     the same figure from the authors' own logs
+#
+# config.yaml says what is computed, rules/ how, profiles/ on which machine.
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/targets.smk"
+include: "rules/sources.smk"
+include: "rules/transfer.smk"
+include: "rules/figures.smk"
+
+
+rule all:
+    input:
+        all_figures(),
+    default_target: True

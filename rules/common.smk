@@ -1,0 +1,163 @@
+# Validation, wildcard constraints and the functions that rules take their inputs and parameters from.
+
+import json
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+SCRIPTS = Path(workflow.basedir) / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+from advtransfer import settings
+from advtransfer.errors import InputError
+from advtransfer.grid import FIGURES, row_files
+from advtransfer.provenance import code_of
+from advtransfer.targets.counts import COUNTS
+from advtransfer.targets.listing import count, fingerprint
+
+PUBLISHED_ROWS = "results/published/rows.parquet"
+
+
+def counts_of(target):
+    """How many images and classes a target has, known before any of it is read or downloaded."""
+    entry = config["targets"][target]
+    if entry["kind"] == "image_folder":
+        return count(entry, f"config: target '{target}'")
+    return COUNTS[entry.get("dataset", entry["kind"])]
+
+
+def checked_experiment():
+    """The chosen experiment, resolved, once the whole configuration has been checked."""
+    try:
+        settings.check(config, Path(workflow.basedir) / "rules" / "config.schema.yaml")
+        targets = config["experiments"][config["experiment"]]["targets"]
+        counts = {target: counts_of(target) for target in targets}
+        return settings.resolve_experiment(config, counts, PUBLISHED_ROWS)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+EXPERIMENT = checked_experiment()
+
+
+def named(kind, *kinds):
+    """A pattern for the names of all entries of `kind` ("sources"), or of those of the given kinds only."""
+    names = [name for name, entry in config[kind].items() if not kinds or entry["kind"] in kinds]
+    return "|".join(names) or "(?!)"
+
+
+wildcard_constraints:
+    source=named("sources"),
+    target=named("targets"),
+    protocol="|".join(config["protocols"]),
+    experiment="|".join(config["experiments"]),
+    figure="|".join(FIGURES),
+    blocks=r"\d+",
+    images=r"\d+",
+    first=r"\d+",
+    last=r"\d+",
+
+
+def as_json(value):
+    """Structured settings as one parameter: Snakemake compares several as a set, which hides two swapped values."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+# ---------------------------------------------------------------------------------------------------------- targets
+
+
+def target_settings(wildcards):
+    entry = dict(config["targets"][wildcards.target])
+    entry.pop("label", None)
+    if entry["kind"] == "torchvision" and config["mirror"]:
+        entry["mirror"] = config["mirror"]
+    return as_json(entry)
+
+
+def target_files(wildcards):
+    """A hash of an image folder's file names and sizes, so that a changed folder is read again."""
+    entry = config["targets"][wildcards.target]
+    return fingerprint(entry["path"]) if entry["kind"] == "image_folder" else None
+
+
+def target_code(wildcards):
+    kind = config["targets"][wildcards.target]["kind"]
+    return code_of("target.py", f"advtransfer/targets/{kind}.py")
+
+
+# ---------------------------------------------------------------------------------------------------------- sources
+
+
+def source_settings(wildcards):
+    return as_json(settings.resolve_source(config["sources"][wildcards.source]))
+
+
+def training_data(wildcards):
+    return f"results/targets/{config['sources'][wildcards.source]['dataset']}.safetensors"
+
+
+def checkpoint(wildcards):
+    """The file that a source is read from: of the user, of the project, or one to download."""
+    entry = config["sources"][wildcards.source]
+    if entry["kind"] == "download":
+        return f"results/downloads/{entry['file']}"
+    path = Path(entry["path"])
+    bundled = Path(workflow.basedir) / path
+    return str(bundled if not path.exists() and bundled.exists() else path)
+
+
+def download_entry(wildcards):
+    """The one entry of the configuration that a downloaded file belongs to."""
+    log = config["published"]
+    if wildcards.file == Path(log["url"]).name:
+        return {"url": log["url"], "hash": f"sha256:{log['sha256']}"}
+    return next(entry for entry in config["sources"].values() if entry.get("file") == wildcards.file)
+
+
+def downloadable():
+    files = [entry["file"] for entry in config["sources"].values() if entry["kind"] == "download"]
+    return "|".join([*files, Path(config["published"]["url"]).name]).replace(".", r"\.")
+
+
+# --------------------------------------------------------------------------------------------------------- transfers
+
+
+def protocol_settings(wildcards):
+    return as_json(settings.resolve_protocol(config, wildcards.protocol, int(wildcards.images)))
+
+
+def chunk_seeds(wildcards):
+    return as_json(settings.seeds_of_chunk(config, int(wildcards.first), int(wildcards.last)))
+
+
+# ------------------------------------------------------------------------------------------------ tables and figures
+
+
+def experiment_rows(wildcards):
+    if wildcards.experiment != EXPERIMENT["name"]:
+        raise WorkflowError(
+            f"results/tables/{wildcards.experiment}: the chosen experiment is '{EXPERIMENT['name']}'. "
+            f"Add --config experiment={wildcards.experiment}."
+        )
+    return row_files(EXPERIMENT, wildcards.figure)
+
+
+def experiment_json(wildcards):
+    """The experiment without what the figure does not show, so that it is redrawn for its own settings only."""
+    return as_json({key: value for key, value in EXPERIMENT.items() if key != "fig3" or wildcards.figure == "fig3"})
+
+
+def figure_table(wildcards):
+    return f"results/tables/{EXPERIMENT['name']}/{wildcards.figure}.csv"
+
+
+def figure_style(wildcards):
+    return as_json({**config["style"].get("all", {}), **config["style"].get(wildcards.figure, {})})
+
+
+def all_figures():
+    return [
+        *(f"figures/{figure}.pdf" for figure in FIGURES if figure != "table5"),
+        "figures/table5.csv",
+    ]

@@ -1,0 +1,73 @@
+# Tables of exactly what a figure draws, and the figures drawn from them.
+
+
+rule published_rows:
+    input:
+        f"results/downloads/{Path(config['published']['url']).name}",
+    output:
+        PUBLISHED_ROWS,
+    log:
+        "results/logs/published/rows.log",
+    params:
+        code=code_of("published.py"),
+    conda:
+        "../envs/figures.yaml"
+    shell:
+        "python {SCRIPTS}/published.py --log {input} --output {output} 2> {log}"
+
+
+rule table:
+    input:
+        experiment_rows,
+    output:
+        "results/tables/{experiment}/{figure}.csv",
+    log:
+        "results/logs/tables/{experiment}/{figure}.log",
+    params:
+        experiment=experiment_json,
+        code=code_of("table.py"),
+    conda:
+        "../envs/figures.yaml"
+    # The script finds its thousands of input files by itself: they would not fit into a command line.
+    shell:
+        "python {SCRIPTS}/table.py --figure {wildcards.figure} --experiment {params.experiment:q}"
+        " --output {output} 2> {log}"
+
+
+rule figure:
+    input:
+        figure_table,
+    output:
+        pdf="figures/{figure}.pdf",
+        png="figures/{figure}.png",
+    log:
+        "results/logs/figures/{figure}.log",
+    params:
+        experiment=experiment_json,
+        style=figure_style,
+        code=lambda wildcards: code_of(f"figures/{wildcards.figure}.py"),
+    wildcard_constraints:
+        figure="|".join(figure for figure in FIGURES if figure != "table5"),
+    conda:
+        "../envs/figures.yaml"
+    shell:
+        "python {SCRIPTS}/figures/{wildcards.figure}.py --table {input} --experiment {params.experiment:q}"
+        " --style {params.style:q} --pdf {output.pdf} --png {output.png} 2> {log}"
+
+
+rule table5:
+    input:
+        f"results/tables/{EXPERIMENT['name']}/table5.csv",
+    output:
+        csv="figures/table5.csv",
+        markdown="figures/table5.md",
+    log:
+        "results/logs/figures/table5.log",
+    params:
+        experiment=as_json({key: value for key, value in EXPERIMENT.items() if key != "fig3"}),
+        code=code_of("figures/table5.py"),
+    conda:
+        "../envs/figures.yaml"
+    shell:
+        "python {SCRIPTS}/figures/table5.py --table {input} --experiment {params.experiment:q}"
+        " --csv {output.csv} --markdown {output.markdown} 2> {log}"

@@ -1,0 +1,62 @@
+# Source networks: trained here, or read from a checkpoint that is on disk or downloaded first.
+
+
+rule train_source:
+    input:
+        training_data,
+    output:
+        source="results/sources/{source}.safetensors",
+        record="results/sources/{source}.json",
+    log:
+        "results/logs/sources/{source}.log",
+    params:
+        settings=source_settings,
+        code=code_of("train.py"),
+    wildcard_constraints:
+        source=named("sources", "train"),
+    threads: 1
+    resources:
+        gpu=1,
+    conda:
+        "../envs/torch.yaml"
+    shell:
+        "python {SCRIPTS}/train.py --settings {params.settings:q} --code {params.code} --threads {threads}"
+        " --dataset {input} --source {output.source} --record {output.record} 2> {log}"
+
+
+rule import_source:
+    input:
+        checkpoint,
+    output:
+        "results/sources/{source}.safetensors",
+    log:
+        "results/logs/sources/{source}.log",
+    params:
+        settings=source_settings,
+        code=code_of("import_source.py"),
+    wildcard_constraints:
+        source=named("sources", "file", "download"),
+    conda:
+        "../envs/torch.yaml"
+    shell:
+        "python {SCRIPTS}/import_source.py --settings {params.settings:q} --name {wildcards.source}"
+        " --checkpoint {input} --output {output} 2> {log}"
+
+
+rule download:
+    output:
+        "results/downloads/{file}",
+    log:
+        "results/logs/downloads/{file}.log",
+    params:
+        url=lambda wildcards: download_entry(wildcards)["url"],
+        hash=lambda wildcards: download_entry(wildcards)["hash"] or "none",
+        mirror=config["mirror"] or "none",
+        code=code_of("download.py"),
+    wildcard_constraints:
+        file=downloadable(),
+    conda:
+        "../envs/torch.yaml"
+    shell:
+        "python {SCRIPTS}/download.py --url {params.url:q} --hash {params.hash} --mirror {params.mirror:q}"
+        " --output {output} 2> {log}"

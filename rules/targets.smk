@@ -1,0 +1,34 @@
+# Target data sets, and the random subsets of them that every source is fine-tuned on.
+
+
+rule target:
+    output:
+        "results/targets/{target}.safetensors",
+    log:
+        "results/logs/targets/{target}.log",
+    params:
+        settings=target_settings,
+        files=target_files,
+        code=target_code,
+    conda:
+        "../envs/torch.yaml"
+    shell:
+        "python {SCRIPTS}/target.py --settings {params.settings:q} --name {wildcards.target}"
+        " --downloads results/downloads --output {output} 2> {log}"
+
+
+rule subset:
+    input:
+        "results/targets/{target}.safetensors",
+    output:
+        "results/subsets/{target}/n{images}.parquet",
+    log:
+        "results/logs/subsets/{target}/n{images}.log",
+    params:
+        seeds=as_json(config["seeds"]),
+        code=code_of("subset.py"),
+    conda:
+        "../envs/torch.yaml"
+    shell:
+        "python {SCRIPTS}/subset.py --target {input} --images {wildcards.images} --seeds {params.seeds:q}"
+        " --output {output} 2> {log}"

@@ -1,0 +1,26 @@
+# Fine-tuning: one job for a source, a target, a number of blocks, a number of images and a chunk of seeds.
+
+
+rule transfer:
+    input:
+        source="results/sources/{source}.safetensors",
+        target="results/targets/{target}.safetensors",
+        subset="results/subsets/{target}/n{images}.parquet",
+    output:
+        "results/transfer/{protocol}/{source}/{target}/blocks{blocks}_n{images}/seeds{first}-{last}.parquet",
+    log:
+        "results/logs/transfer/{protocol}/{source}/{target}/blocks{blocks}_n{images}/seeds{first}-{last}.log",
+    params:
+        settings=protocol_settings,
+        seeds=chunk_seeds,
+        code=code_of("transfer.py"),
+    threads: 1
+    resources:
+        gpu=1,
+    conda:
+        "../envs/torch.yaml"
+    shell:
+        "python {SCRIPTS}/transfer.py --protocol {wildcards.protocol} --settings {params.settings:q}"
+        " --source {wildcards.source} --target {wildcards.target} --blocks {wildcards.blocks}"
+        " --images {wildcards.images} --seeds {params.seeds:q} --threads {threads} --source-file {input.source}"
+        " --target-file {input.target} --subset-file {input.subset} --output {output} 2> {log}"

@@ -1,0 +1,30 @@
+"""Draw the subsets of one size of a target, one for each seed."""
+
+import argparse
+import json
+
+import pandas as pd
+
+from advtransfer.artefacts import save_table
+from advtransfer.datasets import load_labels
+from advtransfer.errors import exit_on_input_error
+from advtransfer.subsets import draw_subset
+
+
+def main() -> None:
+    """Parse, draw, save."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--target", required=True, help="target artefact")
+    parser.add_argument("--images", type=int, required=True)
+    parser.add_argument("--seeds", type=json.loads, required=True, help="JSON list")
+    parser.add_argument("--output", required=True, help="parquet file with columns seed, image_id")
+    arguments = parser.parse_args()
+    labels = load_labels(arguments.target)
+    draws = {seed: draw_subset(labels, arguments.images, seed) for seed in arguments.seeds}
+    rows = [pd.DataFrame({"seed": seed, "image_id": image_ids.numpy()}) for seed, image_ids in draws.items()]
+    save_table(arguments.output, pd.concat(rows, ignore_index=True))
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        main()

@@ -1,0 +1,64 @@
+"""Fine-tune one source on one target with one number of blocks and images, once for each seed."""
+
+import argparse
+import json
+import sys
+
+import pandas as pd
+import torch
+
+from advtransfer.artefacts import save_table
+from advtransfer.datasets import load_dataset
+from advtransfer.devices import pick_device
+from advtransfer.errors import InputError, exit_on_input_error
+from advtransfer.models import source_resolution
+from advtransfer.transfer import fine_tune_seeds
+
+
+def main() -> None:
+    """Parse, load, fine-tune, save."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("protocol", "source", "target"):
+        parser.add_argument(f"--{name}", required=True, help=f"name of the {name}, a column of the rows")
+    parser.add_argument("--settings", type=json.loads, required=True, help="the protocol at this size, as JSON")
+    parser.add_argument("--blocks", type=int, required=True)
+    parser.add_argument("--images", type=int, required=True)
+    parser.add_argument("--seeds", type=json.loads, required=True, help="JSON list")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--source-file", required=True, help="source artefact")
+    parser.add_argument("--target-file", required=True, help="target artefact")
+    parser.add_argument("--subset-file", required=True, help="parquet file with columns seed, image_id")
+    parser.add_argument("--output", required=True, help="parquet file of rows")
+    arguments = parser.parse_args()
+    device = pick_device(arguments.threads)
+    drawn = pd.read_parquet(arguments.subset_file).groupby("seed")["image_id"]
+    subsets = {seed: torch.from_numpy(drawn.get_group(seed).to_numpy(copy=True)) for seed in arguments.seeds}
+    settings = {**arguments.settings, "resolution": source_resolution(arguments.source_file)}
+    identity = {name: getattr(arguments, name) for name in ("protocol", "source", "target", "blocks", "images")}
+
+    tables = []
+    runs = fine_tune_seeds(
+        arguments.source_file,
+        load_dataset(arguments.target_file),
+        subsets,
+        arguments.blocks,
+        settings,
+        device,
+        log=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    try:
+        for seed, _, rows in runs:
+            tables.append(pd.DataFrame(rows).assign(**identity, seed=seed))
+    except FloatingPointError as error:
+        raise InputError(
+            f"{arguments.output}: {error}. Lower the learning rate of protocol '{arguments.protocol}', "
+            "or leave this source or size out."
+        ) from None
+    columns = ["protocol", "source", "target", "blocks", "images", "seed", "epoch"]
+    columns += ["test_accuracy", "train_accuracy", "test_loss", "train_loss", "seconds"]
+    save_table(arguments.output, pd.concat(tables, ignore_index=True)[columns])
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        main()
