@@ -43,7 +43,11 @@ EXPERIMENT = checked_experiment()
 
 def named(kind, *kinds):
     """A pattern for the names of all entries of `kind` ("sources"), or of those of the given kinds only."""
-    names = [name for name, entry in config[kind].items() if not kinds or entry["kind"] in kinds]
+    names = [
+        name
+        for name, entry in config[kind].items()
+        if not kinds or entry["kind"] in kinds
+    ]
     return "|".join(names) or "(?!)"
 
 
@@ -94,7 +98,9 @@ def source_settings(wildcards):
 
 
 def training_data(wildcards):
-    return f"results/targets/{config['sources'][wildcards.source]['dataset']}.safetensors"
+    return (
+        f"results/targets/{config['sources'][wildcards.source]['dataset']}.safetensors"
+    )
 
 
 def checkpoint(wildcards):
@@ -112,11 +118,19 @@ def download_entry(wildcards):
     log = config["published"]
     if wildcards.file == Path(log["url"]).name:
         return {"url": log["url"], "hash": f"sha256:{log['sha256']}"}
-    return next(entry for entry in config["sources"].values() if entry.get("file") == wildcards.file)
+    return next(
+        entry
+        for entry in config["sources"].values()
+        if entry.get("file") == wildcards.file
+    )
 
 
 def downloadable():
-    files = [entry["file"] for entry in config["sources"].values() if entry["kind"] == "download"]
+    files = [
+        entry["file"]
+        for entry in config["sources"].values()
+        if entry["kind"] == "download"
+    ]
     return "|".join([*files, Path(config["published"]["url"]).name]).replace(".", r"\.")
 
 
@@ -124,11 +138,15 @@ def downloadable():
 
 
 def protocol_settings(wildcards):
-    return as_json(settings.resolve_protocol(config, wildcards.protocol, int(wildcards.images)))
+    return as_json(
+        settings.resolve_protocol(config, wildcards.protocol, int(wildcards.images))
+    )
 
 
 def chunk_seeds(wildcards):
-    return as_json(settings.seeds_of_chunk(config, int(wildcards.first), int(wildcards.last)))
+    return as_json(
+        settings.seeds_of_chunk(config, int(wildcards.first), int(wildcards.last))
+    )
 
 
 # ------------------------------------------------------------------------------------------------ tables and figures
@@ -145,7 +163,13 @@ def experiment_rows(wildcards):
 
 def experiment_json(wildcards):
     """The experiment without what the figure does not show, so that it is redrawn for its own settings only."""
-    return as_json({key: value for key, value in EXPERIMENT.items() if key != "fig3" or wildcards.figure == "fig3"})
+    return as_json(
+        {
+            key: value
+            for key, value in EXPERIMENT.items()
+            if key != "fig3" or wildcards.figure == "fig3"
+        }
+    )
 
 
 def figure_table(wildcards):
@@ -153,7 +177,9 @@ def figure_table(wildcards):
 
 
 def figure_style(wildcards):
-    return as_json({**config["style"].get("all", {}), **config["style"].get(wildcards.figure, {})})
+    return as_json(
+        {**config["style"].get("all", {}), **config["style"].get(wildcards.figure, {})}
+    )
 
 
 def all_figures():

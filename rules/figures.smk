@@ -8,10 +8,10 @@ rule published_rows:
         PUBLISHED_ROWS,
     log:
         "results/logs/published/rows.log",
-    params:
-        code=code_of("published.py"),
     conda:
         "../envs/figures.yaml"
+    params:
+        code=code_of("published.py"),
     shell:
         "python {SCRIPTS}/published.py --log {input} --output {output} 2> {log}"
 
@@ -23,11 +23,11 @@ rule table:
         "results/tables/{experiment}/{figure}.csv",
     log:
         "results/logs/tables/{experiment}/{figure}.log",
+    conda:
+        "../envs/figures.yaml"
     params:
         experiment=experiment_json,
         code=code_of("table.py"),
-    conda:
-        "../envs/figures.yaml"
     # The script finds its thousands of input files by itself: they would not fit into a command line.
     shell:
         "python {SCRIPTS}/table.py --figure {wildcards.figure} --experiment {params.experiment:q}"
@@ -42,14 +42,14 @@ rule figure:
         png="figures/{figure}.png",
     log:
         "results/logs/figures/{figure}.log",
-    params:
-        experiment=experiment_json,
-        style=figure_style,
-        code=lambda wildcards: code_of(f"figures/{wildcards.figure}.py"),
     wildcard_constraints:
         figure="|".join(figure for figure in FIGURES if figure != "table5"),
     conda:
         "../envs/figures.yaml"
+    params:
+        experiment=experiment_json,
+        style=figure_style,
+        code=lambda wildcards: code_of(f"figures/{wildcards.figure}.py"),
     shell:
         "python {SCRIPTS}/figures/{wildcards.figure}.py --table {input} --experiment {params.experiment:q}"
         " --style {params.style:q} --pdf {output.pdf} --png {output.png} 2> {log}"
@@ -63,11 +63,13 @@ rule table5:
         markdown="figures/table5.md",
     log:
         "results/logs/figures/table5.log",
-    params:
-        experiment=as_json({key: value for key, value in EXPERIMENT.items() if key != "fig3"}),
-        code=code_of("figures/table5.py"),
     conda:
         "../envs/figures.yaml"
+    params:
+        experiment=as_json(
+            {key: value for key, value in EXPERIMENT.items() if key != "fig3"}
+        ),
+        code=code_of("figures/table5.py"),
     shell:
         "python {SCRIPTS}/figures/table5.py --table {input} --experiment {params.experiment:q}"
         " --csv {output.csv} --markdown {output.markdown} 2> {log}"

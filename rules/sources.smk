@@ -9,16 +9,16 @@ rule train_source:
         record="results/sources/{source}.json",
     log:
         "results/logs/sources/{source}.log",
-    params:
-        settings=source_settings,
-        code=code_of("train.py"),
     wildcard_constraints:
         source=named("sources", "train"),
+    conda:
+        "../envs/torch.yaml"
     threads: 1
     resources:
         gpu=1,
-    conda:
-        "../envs/torch.yaml"
+    params:
+        settings=source_settings,
+        code=code_of("train.py"),
     shell:
         "python {SCRIPTS}/train.py --settings {params.settings:q} --code {params.code} --threads {threads}"
         " --dataset {input} --source {output.source} --record {output.record} 2> {log}"
@@ -31,13 +31,13 @@ rule import_source:
         "results/sources/{source}.safetensors",
     log:
         "results/logs/sources/{source}.log",
-    params:
-        settings=source_settings,
-        code=code_of("import_source.py"),
     wildcard_constraints:
         source=named("sources", "file", "download"),
     conda:
         "../envs/torch.yaml"
+    params:
+        settings=source_settings,
+        code=code_of("import_source.py"),
     shell:
         "python {SCRIPTS}/import_source.py --settings {params.settings:q} --name {wildcards.source}"
         " --checkpoint {input} --output {output} 2> {log}"
@@ -48,15 +48,15 @@ rule download:
         "results/downloads/{file}",
     log:
         "results/logs/downloads/{file}.log",
+    wildcard_constraints:
+        file=downloadable(),
+    conda:
+        "../envs/torch.yaml"
     params:
         url=lambda wildcards: download_entry(wildcards)["url"],
         hash=lambda wildcards: download_entry(wildcards)["hash"] or "none",
         mirror=config["mirror"] or "none",
         code=code_of("download.py"),
-    wildcard_constraints:
-        file=downloadable(),
-    conda:
-        "../envs/torch.yaml"
     shell:
         "python {SCRIPTS}/download.py --url {params.url:q} --hash {params.hash} --mirror {params.mirror:q}"
         " --output {output} 2> {log}"

@@ -6,12 +6,12 @@ rule target:
         "results/targets/{target}.safetensors",
     log:
         "results/logs/targets/{target}.log",
+    conda:
+        "../envs/torch.yaml"
     params:
         settings=target_settings,
         files=target_files,
         code=target_code,
-    conda:
-        "../envs/torch.yaml"
     shell:
         "python {SCRIPTS}/target.py --settings {params.settings:q} --name {wildcards.target}"
         " --downloads results/downloads --output {output} 2> {log}"
@@ -24,11 +24,11 @@ rule subset:
         "results/subsets/{target}/n{images}.parquet",
     log:
         "results/logs/subsets/{target}/n{images}.log",
+    conda:
+        "../envs/torch.yaml"
     params:
         seeds=as_json(config["seeds"]),
         code=code_of("subset.py"),
-    conda:
-        "../envs/torch.yaml"
     shell:
         "python {SCRIPTS}/subset.py --target {input} --images {wildcards.images} --seeds {params.seeds:q}"
         " --output {output} 2> {log}"

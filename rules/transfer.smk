@@ -10,15 +10,15 @@ rule transfer:
         "results/transfer/{protocol}/{source}/{target}/blocks{blocks}_n{images}/seeds{first}-{last}.parquet",
     log:
         "results/logs/transfer/{protocol}/{source}/{target}/blocks{blocks}_n{images}/seeds{first}-{last}.log",
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=1,
     params:
         settings=protocol_settings,
         seeds=chunk_seeds,
         code=code_of("transfer.py"),
-    threads: 1
-    resources:
-        gpu=1,
-    conda:
-        "../envs/torch.yaml"
     shell:
         "python {SCRIPTS}/transfer.py --protocol {wildcards.protocol} --settings {params.settings:q}"
         " --source {wildcards.source} --target {wildcards.target} --blocks {wildcards.blocks}"

@@ -173,7 +173,7 @@ def resolve_experiment(config: Mapping[str, Any], counts: Mapping[str, Mapping[s
                 "each needs one. Raise 'images'."
             )
         sizes[target] = [[images, _models(config, experiment, images)] for images in wanted]
-    resolved = {
+    return {
         "name": name,
         "protocol": experiment["protocol"],
         "sources": dict(experiment["sources"]),
@@ -188,7 +188,6 @@ def resolve_experiment(config: Mapping[str, Any], counts: Mapping[str, Mapping[s
         "rows": rows if experiment.get("rows") == "published" else None,
         "seeds_per_job": [[step.get("images_up_to", UNLIMITED), step["seeds"]] for step in config["seeds_per_job"]],
     }
-    return resolved
 
 
 def _resolve_fig3(
