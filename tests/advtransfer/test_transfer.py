@@ -1,0 +1,201 @@
+"""The fine-tuning engine against a plain loop written from the protocol, and its promises."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from advtransfer import transfer
+from advtransfer.artefacts import save_tensors
+from advtransfer.datasets import Dataset
+from advtransfer.errors import InputError
+from advtransfer.models import IMAGENET_MEAN, IMAGENET_STD, ResNet, block_modules, load_source
+from advtransfer.randomness import generator_for
+from advtransfer.transfer import fine_tune_seeds, learning_rate_at
+
+CPU = torch.device("cpu")
+PROTOCOL = {
+    "epochs": 3,
+    "evaluated_epochs": [1, 3],
+    "batch_size": 16,
+    "learning_rate": 0.05,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "batch_norm": "adapt",
+    "head_init": "standard_normal",
+    "augmentation": "none",
+    "resolution": 32,
+}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """An untrained source of 16 blocks whose running statistics are not the initial ones."""
+    network = ResNet(7, width=0.125)
+    network.initialise(generator_for(0, "initialisation"))
+    network.train()
+    with torch.no_grad():
+        for seed in range(20):
+            network(torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(seed)))
+    path = tmp_path_factory.mktemp("source") / "source.safetensors"
+    metadata = {"layers": [3, 4, 6, 3], "width": 0.125, "stem": "imagenet", "classes": 7, "resolution": 32}
+    save_tensors(path, network.state_dict(), {**metadata, "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)})
+    return path
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    generator = torch.Generator().manual_seed(0)
+
+    def part(n):
+        labels = torch.arange(n) % 3
+        images = torch.randint(0, 200, (n, 1, 8, 8), generator=generator)
+        return (images + 25 * labels.view(-1, 1, 1, 1)).to(torch.uint8), labels
+
+    train_images, train_labels = part(60)
+    test_images, test_labels = part(30)
+    return Dataset(train_images, train_labels, test_images, test_labels, ["a", "b", "c"], {})
+
+
+def run(source, dataset, blocks, seeds=(1,), images=40, **changes):
+    subsets = {seed: torch.randperm(60, generator=torch.Generator().manual_seed(seed))[:images] for seed in seeds}
+    return list(fine_tune_seeds(source, dataset, subsets, blocks, {**PROTOCOL, **changes}, CPU))
+
+
+def plain_loop(source, dataset, ids, blocks, protocol, seed):
+    """Fine-tuning as the protocol states it, image by image through PIL, with torch's own scheduler and defaults."""
+    import numpy as np
+    from PIL import Image
+
+    def read(images):
+        resized = [Image.fromarray(image[0].numpy()).resize((32, 32), Image.Resampling.BILINEAR) for image in images]
+        array = np.stack([np.asarray(image.convert("RGB")) for image in resized])
+        unit = torch.from_numpy(array).permute(0, 3, 1, 2) / 255
+        return (unit - torch.tensor(IMAGENET_MEAN).view(3, 1, 1)) / torch.tensor(IMAGENET_STD).view(3, 1, 1)
+
+    network = load_source(source).network
+    network.fc = nn.Linear(network.fc.in_features, 3)
+    network.fc.weight.data = torch.randn(network.fc.weight.shape, generator=generator_for(seed, "head"))
+    nn.init.zeros_(network.fc.bias)
+    all_blocks = [*network.layer1, *network.layer2, *network.layer3, *network.layer4]
+    trained = [*all_blocks[16 - blocks :], network.fc]
+    frozen = [network.conv1, network.bn1, *all_blocks[: 16 - blocks]]
+    for module in frozen:
+        module.requires_grad_(False)
+    optimiser = torch.optim.SGD(
+        [p for module in trained for p in module.parameters()], protocol["learning_rate"], 0.9, weight_decay=5e-4
+    )
+    scheduler = torch.optim.lr_scheduler.StepLR(optimiser, protocol["epochs"] // 3)
+    order = generator_for(seed, "order")
+    images, labels = read(dataset.train_images[ids]), dataset.train_labels[ids]
+    rows = []
+    for epoch in range(1, protocol["epochs"] + 1):
+        network.train()
+        if protocol["batch_norm"] == "frozen":
+            for module in frozen:
+                module.eval()
+        total, correct = 0.0, 0
+        indices = torch.randperm(len(ids), generator=order)
+        for start in range(0, len(ids), 16):
+            batch = indices[start : start + 16]
+            optimiser.zero_grad()
+            logits = network(images[batch])
+            loss = functional.cross_entropy(logits, labels[batch])
+            loss.backward()
+            optimiser.step()
+            total += loss.item() * len(batch)
+            correct += (logits.argmax(1) == labels[batch]).sum().item()
+        scheduler.step()
+        if epoch in protocol["evaluated_epochs"]:
+            network.eval()
+            with torch.no_grad():
+                logits = network(read(dataset.test_images))
+            accuracy = (logits.argmax(1) == dataset.test_labels).float().mean().item()
+            test_loss = functional.cross_entropy(logits, dataset.test_labels).item()
+            rows.append((epoch, accuracy, correct / len(ids), test_loss, total / len(ids)))
+    return rows
+
+
+@pytest.mark.parametrize("batch_norm", ["adapt", "frozen"])
+@pytest.mark.parametrize("blocks", [0, 1, 3, 9])
+def test_equals_a_plain_loop(source, dataset, blocks, batch_norm):
+    """40 images in batches of 16: the last batch of 8 is kept. The frozen case goes through kept activations.
+
+    A small learning rate, since an untrained network of 9 blocks turns rounding into other results at a large one.
+    """
+    protocol = {**PROTOCOL, "batch_norm": batch_norm, "learning_rate": 0.001}
+    ids = torch.randperm(60, generator=torch.Generator().manual_seed(1))[:40]
+    ((_, _, rows),) = fine_tune_seeds(source, dataset, {1: ids}, blocks, protocol, CPU)
+    expected = plain_loop(source, dataset, ids, blocks, protocol, 1)
+    names = ("epoch", "test_accuracy", "train_accuracy", "test_loss", "train_loss")
+    assert len(rows) == len(expected) == 2
+    for row, values in zip(rows, expected, strict=True):
+        assert [row[name] for name in names] == pytest.approx(list(values), rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize("blocks", [0, 3])
+def test_kept_activations_change_nothing(source, dataset, blocks, monkeypatch):
+    ((_, _, kept),) = run(source, dataset, blocks, batch_norm="frozen", learning_rate=0.001)
+    monkeypatch.setattr(transfer, "CACHE_BYTES", 0)
+    ((_, _, live),) = run(source, dataset, blocks, batch_norm="frozen", learning_rate=0.001)
+    for one, other in zip(kept, live, strict=True):
+        assert {**one, "seconds": 0} == pytest.approx({**other, "seconds": 0}, rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 3, 9])
+@pytest.mark.parametrize("batch_norm", ["adapt", "frozen"])
+def test_what_is_frozen_stays_bit_identical_and_the_rest_moves(source, dataset, blocks, batch_norm):
+    ((_, model, _),) = run(source, dataset, blocks, batch_norm=batch_norm)
+    before, after = load_source(source).network, model.network
+    trained = set(block_modules(after)[16 - blocks :])
+    trained_names = {f"{name}." for name, module in after.named_modules() if module in trained} | {"fc."}
+    old, new = before.state_dict(), after.state_dict()
+    for name, tensor in new.items():
+        if name.startswith(tuple(trained_names)):
+            if not name.startswith("fc."):
+                assert not torch.equal(old[name], tensor), name
+        elif "running" in name or "num_batches" in name:
+            # Statistics of frozen layers drift to the target, unless batch norm is frozen too.
+            assert torch.equal(old[name], tensor) == (batch_norm == "frozen"), name
+        else:
+            assert torch.equal(old[name], tensor), name
+
+
+@pytest.mark.parametrize("augmentation", ["none", "paper"])
+def test_a_seed_gives_the_same_bits_alone_and_among_others(source, dataset, augmentation):
+    def bits(runs, seed):
+        return next(
+            ([{**row, "seconds": 0} for row in rows], model.network.fc.weight) for s, model, rows in runs if s == seed
+        )
+
+    rows, weight = bits(run(source, dataset, 1, seeds=(5, 6, 7), augmentation=augmentation), 6)
+    again_rows, again_weight = bits(run(source, dataset, 1, seeds=(6,), augmentation=augmentation), 6)
+    assert rows == again_rows
+    assert torch.equal(weight, again_weight)
+    other_rows, _ = bits(run(source, dataset, 1, seeds=(7,), augmentation=augmentation), 7)
+    assert rows != other_rows
+
+
+def test_learning_rate_has_the_authors_third_drop():
+    """StepLR(33) over 100 epochs: 0.1 until epoch 33, 0.01 until 66, 0.001 until 99, then 0.0001 for one epoch."""
+    rates = [learning_rate_at(epoch, 100, 0.1) for epoch in (1, 33, 34, 66, 67, 99, 100)]
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001, 0.0001])
+
+
+def test_the_new_head(source):
+    model = load_source(source)
+    transfer.new_head(model, 50, 0, "standard_normal", seed=3)
+    assert float(model.network.fc.weight.std()) == pytest.approx(1, abs=0.02)
+    assert not model.network.fc.bias.any()
+    transfer.new_head(model, 50, 0, "uniform", seed=3)
+    assert float(model.network.fc.weight.abs().max()) <= 256**-0.5
+
+
+def test_divergence_is_an_error_that_names_the_run(source, dataset):
+    with pytest.raises(FloatingPointError, match="seed 1 diverged in epoch"):
+        run(source, dataset, 3, learning_rate=1e12)
+
+
+def test_a_last_batch_of_one_image_is_refused(source, dataset):
+    with pytest.raises(InputError, match="33 images in batches of 16: the last batch holds one image"):
+        run(source, dataset, 3, images=33)
