@@ -167,7 +167,9 @@ def describe_schedules(rows: pd.DataFrame) -> list[str]:
         for last, some in stopped.groupby("last"):
             lines.append(
                 f"{len(some)} model(s) on {target} at {images} images stopped early, at epoch {last}: "
-                + ", ".join(f"{source} ({blocks} blocks)" for source, blocks in zip(some["source"], some["blocks"]))
+                + ", ".join(
+                    f"{source} ({blocks} blocks)" for source, blocks in zip(some["source"], some["blocks"], strict=True)
+                )
                 + "."
             )
     return lines
