@@ -262,25 +262,23 @@ def _points(size: float | str) -> float:
 
 
 def format_accuracy(ax: Axes, lows: Iterable[float], highs: Iterable[float]) -> None:
-    """A percent axis: limits rounded outward to tens, within 0 and 100, and at least 20 points apart.
+    """A percent axis: limits rounded outward to labelled ticks, within 0 and 100, and at least 20 points apart.
 
     So a panel uses its height, and a gap of a point never fills it.
     """
-    low = 10 * math.floor(10 * min(lows) + 1e-9)
-    high = min(100, 10 * math.ceil(10 * max(highs) - 1e-9))
-    if high - low < 20:
-        low, high = (high - 20, high) if high == 100 else (low, low + 20)
-    low = max(0, low)
+    lowest, highest = 100 * min(lows) + 1e-7, 100 * max(highs) - 1e-7
+    for step in (5, 10, 20):
+        low = max(0, step * math.floor(lowest / step))
+        high = min(100, step * math.ceil(highest / step))
+        if high - low < 20:
+            low, high = (high - 20, high) if high >= 20 else (0, 20)
+        if (high - low) / step <= 6:
+            break
     pad = 0.03 * (high - low)  # half of a marker at the edge
     ax.set_ylim((low - pad) / 100, (high + pad) / 100)
-    ax.yaxis.set_major_locator(FixedLocator(_round_steps(low, high)))
+    ax.yaxis.set_major_locator(FixedLocator([percent / 100 for percent in range(low, high + 1, step)]))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f}"))
     ax.spines[["top", "right"]].set_visible(False)
-
-
-def _round_steps(low: int, high: int) -> list[float]:
-    step = next(step for step in (5, 10, 20) if (high - low) / step <= 6)
-    return [percent / 100 for percent in range(low, high + 1) if percent % step == 0]
 
 
 def format_delta(ax: Axes) -> None:
@@ -311,7 +309,7 @@ def x_of(table: pd.DataFrame, x: str) -> pd.Series:
 def draw_line(ax: Axes, part: pd.DataFrame, x: str, **look: Any) -> None:
     """One line with its band, from the aggregated values of a table."""
     part = part.assign(x=x_of(part, x)).sort_values("x")
-    ax.fill_between(part["x"], part["low"], part["high"], color=look["color"], alpha=0.2, linewidth=0, zorder=2)
+    ax.fill_between(part["x"], part["low"], part["high"], color=look["color"], alpha=0.17, linewidth=0, zorder=2)
     ax.plot(part["x"], part["mean"], markeredgecolor="white", markeredgewidth=0.4, zorder=3, **look)
 
 
@@ -342,7 +340,9 @@ def draw_accuracy_panel(
     draw_accuracy(ax, table, target, lines, x, experiment)
     mine = table[(table["quantity"] == "accuracy") & (table["target"] == target)]
     format_accuracy(ax, mine["low"], mine["high"])
-    format_x(ax, x_of(mine, x), XLABELS[x] if xlabel else "")
+    # Sizes are the target's own ("all" differs); epochs are common to all targets.
+    everywhere = table[table["quantity"] == "accuracy"]
+    format_x(ax, x_of(mine if x == "images" else everywhere, x), XLABELS[x] if xlabel else "")
     ax.set_title(name_of(experiment, target), pad=4)
 
 
@@ -398,7 +398,14 @@ def draw_comparison(
     columns = min(columns, 4)
     rows = math.ceil(len(targets) / columns)
     # A single row is drawn higher, or the tall panel would not be tall.
-    wide, high, left, gap, under, over = 1.75, (1.5 if rows > 1 else 2.2), 0.62, 0.42, 0.62, 0.28
+    wide, high, left, gap, under, over = (
+        1.75,
+        (1.5 if rows > 1 else 2.2),
+        0.62,
+        0.42,
+        0.62 if x == "images" else 0.42,
+        0.28,
+    )
     tall = 2.9 if len(delta) else 0.0
     across = left + columns * wide + (columns - 1) * gap
     width = across + (left + 0.1 + tall if tall else 0) + 0.15
