@@ -20,7 +20,8 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     targets = style.present(accuracy, experiment["targets"])
     lines = [line for line in style.block_lines(experiment, sources[0]) if (accuracy["blocks"] == line.blocks).any()]
 
-    high, wide, tall, left, gap, over, under = 1.5, 1.5, 2.55, 0.95, 0.4, 0.3, 0.62
+    high, wide, tall, left, gap, over = 1.5, 1.5, 2.55, 0.95, 0.4, 0.3
+    under = style.room_below(style.labels_fit(accuracy["images"], wide))
     across = left + len(targets) * (wide + gap) - gap
     width = across + (0.65 + tall if len(delta) else 0) + 0.15
     made = style.canvas(width, len(sources) * (high + over) + under, 0.5, style.footer(table, experiment))

@@ -30,7 +30,8 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
                 (part, style.difference_of([style.role_lines(experiment, [role])[0] for role in (plus, minus)]))
             )
 
-    high, wide, tall, left, gap, under, over = 1.5, 2.1, 2.55, 0.62, 0.5, 0.62, 0.28
+    high, wide, tall, left, gap, over = 1.5, 2.1, 2.55, 0.62, 0.5, 0.28
+    under = style.room_below(style.labels_fit(table["images"], wide))
     rows = max(1, len(targets))
     across = left + wide
     width = across + len(deltas) * (tall + gap) + (0.3 if deltas else 0) + 0.15

@@ -59,7 +59,7 @@ THEME = {
 }
 FOOTER_POINTS = 6.5
 XLABELS = {"images": "training images", "epoch": "epoch"}
-DELTA_LABEL = "difference of test accuracies (percentage points)"
+DELTA_LABEL = "difference (percentage points)"
 
 # The line of each role: robust solid with circles, natural dashed (paper, Fig. 2). The shade lightens or darkens a target's
 # colour, so that sources differ in print without colours too.
@@ -228,23 +228,17 @@ def canvas(width: float, panels: float, legend: float, footer: str) -> Canvas:
 def format_x(ax: Axes, values: Iterable[int], label: str) -> None:
     """A log2 axis with a tick at every value and plain labels: rotated where they are many, thinned where they touch."""
     values = sorted(set(values))
-    figure = ax.get_figure()
-    points = ax.get_position().width * figure.get_figwidth() * 72
-    low, high = math.log2(values[0]), math.log2(values[-1])
-    margin = 0.04 * (high - low) or 0.5
+    margin = _margin(values)
     ax.set_xscale("log", base=2)
-    ax.set_xlim(2 ** (low - margin), 2 ** (high + margin))
-    per_doubling = points / (high - low + 2 * margin)
-    size = _points(matplotlib.rcParams["xtick.labelsize"])
-    texts = [f"{value:,}" for value in values]
-    gaps = np.diff(np.log2(values)) * per_doubling
-    widths = [0.62 * size * len(text) for text in texts]
-    level = all(gap > (left + right) / 2 + 3 for gap, left, right in zip(gaps, widths, widths[1:], strict=False))
+    ax.set_xlim(values[0] / 2**margin, values[-1] * 2**margin)
+    inches = ax.get_position().width * ax.get_figure().get_figwidth()
+    level = labels_fit(values, inches)
+    # A line of text turned by 60 degrees takes its height / sin(60) along the axis.
+    pitch = 1.2 * _points(matplotlib.rcParams["xtick.labelsize"]) / math.sin(math.radians(60))
     shown, end = set(), -math.inf
     for value in values:
-        place = math.log2(value) * per_doubling
-        # A line of text turned by 60 degrees takes its height / sin(60) along the axis.
-        if level or place - end >= 1.2 * size / math.sin(math.radians(60)):
+        place = math.log2(value) * _points_per_doubling(values, inches)
+        if level or place - end >= pitch:
             shown.add(value)
             end = place
     ax.xaxis.set_major_locator(FixedLocator(values))
@@ -253,6 +247,29 @@ def format_x(ax: Axes, values: Iterable[int], label: str) -> None:
     if not level:
         plt.setp(ax.get_xticklabels(), rotation=60, ha="right", rotation_mode="anchor")
     ax.set_xlabel(label)
+
+
+def labels_fit(values: Iterable[int], inches: float) -> bool:
+    """Whether the labels of a log2 axis of this width stand side by side without being turned."""
+    values = sorted(set(values))
+    size = _points(matplotlib.rcParams["xtick.labelsize"])
+    widths = [0.62 * size * len(f"{value:,}") for value in values]
+    gaps = np.diff(np.log2(values)) * _points_per_doubling(values, inches)
+    return all(gap > (left + right) / 2 + 3 for gap, left, right in zip(gaps, widths, widths[1:], strict=False))
+
+
+def room_below(level: bool) -> float:
+    """Inches below an axis for its labels, level or turned, and its name."""
+    return 0.45 if level else 0.62
+
+
+def _margin(values: Sequence[int]) -> float:
+    """Doublings left free at either end of a log2 axis."""
+    return 0.04 * math.log2(values[-1] / values[0]) or 0.5
+
+
+def _points_per_doubling(values: Sequence[int], inches: float) -> float:
+    return 72 * inches / (math.log2(values[-1] / values[0]) + 2 * _margin(values))
 
 
 def _points(size: float | str) -> float:
