@@ -1,0 +1,196 @@
+"""The authors' own logs as rows, and the part of the paper's Table 5 that these logs hold.
+
+The log is `results/consolidated_results.csv` of the authors' repository: one line per evaluated epoch of a model.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from advtransfer.errors import InputError
+from advtransfer.tables import ROW_COLUMNS, RUN, interrupts, last_rows
+
+PROTOCOL = "paper"
+SOURCES = {0: "natural", 3: "l2_3", 4: "linf_4", 8: "linf_8"}
+FROM_SCRATCH = -1  # a source_eps that is no source: training without one, which is not part of the paper
+BLOCKS = (0, 1, 3, 9)
+
+# The target's images for training: what the paper calls "all".
+ALL_IMAGES = {
+    "cifar100": 50_000,
+    "cifar10": 50_000,
+    "svhn": 73_257,
+    "fmnist": 60_000,
+    "kmnist": 60_000,
+    "mnist": 60_000,
+}
+SIZES = tuple(100 * 2**power for power in range(9))
+
+# column of the log: column of the rows
+COLUMNS = {
+    "source_eps": "source",
+    "target_ds": "target",
+    "unfrozen_blocks": "blocks",
+    "num_training_images": "images",
+    "seed": "seed",
+    "epoch": "epoch",
+    "nat_prec1": "test_accuracy",
+    "train_prec1": "train_accuracy",
+    "nat_loss": "test_loss",
+    "train_loss": "train_loss",
+    "time": "seconds",
+}
+WHOLE = ("source_eps", "unfrozen_blocks", "num_training_images", "seed", "epoch")
+
+
+def read_log(path: str | Path, log: Callable[[str], None] = lambda line: None) -> pd.DataFrame:
+    """The rows of the authors' log (CSV, plain or .gz), sorted by source, target, blocks, images, seed and epoch.
+
+    Accuracies become fractions, losses stay in nats, `seconds` is the log's `time`: seconds since the run began. Lines
+    of source_eps -1 are dropped. A line that repeats another word for word counts once; two different lines for one
+    epoch of one model are an error, as nothing says which is the right one. `log` receives what was read, dropped and
+    found odd.
+
+    Raises InputError where the file or a column is missing, a value is not a finite number or out of its range, or a
+    source, target, block count or size is not the paper's.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file. Download the authors' log first, or correct the path.")
+    raw = pd.read_csv(path)
+    missing = [column for column in COLUMNS if column not in raw]
+    if missing:
+        raise InputError(
+            f"{path}: column(s) {', '.join(missing)} missing; found {', '.join(map(str, raw.columns))}. "
+            "Use results/consolidated_results.csv of the authors' repository."
+        )
+    raw = raw[list(COLUMNS)]
+    for column in COLUMNS:
+        if column != "target_ds":
+            _require_numbers(raw, column, path)
+    read = len(raw)
+    raw = raw[raw["source_eps"] != FROM_SCRATCH]
+    scratch = read - len(raw)
+    raw = raw.drop_duplicates()
+    repeated = read - scratch - len(raw)
+
+    _require_known(raw, "source_eps", raw["source_eps"].isin(list(SOURCES)), SOURCES, path)
+    _require_known(raw, "target_ds", raw["target_ds"].isin(list(ALL_IMAGES)), ALL_IMAGES, path)
+    _require_known(raw, "unfrozen_blocks", raw["unfrozen_blocks"].isin(BLOCKS), BLOCKS, path)
+    everything = raw["num_training_images"] == raw["target_ds"].map(ALL_IMAGES)
+    sizes = [*SIZES, "all images of the target"]
+    _require_known(raw, "num_training_images", raw["num_training_images"].isin(SIZES) | everything, sizes, path)
+    for column in ("nat_prec1", "train_prec1"):
+        _require_known(raw, column, raw[column].between(0, 100), ["0 to 100 percent"], path)
+
+    rows = raw.astype(dict.fromkeys(WHOLE, "int64")).rename(columns=COLUMNS)
+    rows["source"] = rows["source"].map(SOURCES)
+    rows[["test_accuracy", "train_accuracy"]] /= 100
+    rows.insert(0, "protocol", PROTOCOL)
+    twice = rows.duplicated([*RUN, "epoch"])
+    if twice.any():
+        first = rows[twice].iloc[0]
+        raise InputError(
+            f"{path}: {int(twice.sum())} epoch(s) logged twice with different values, the first: {first['source']} on "
+            f"{first['target']}, {first['blocks']} blocks, {first['images']} images, seed {first['seed']}, epoch "
+            f"{first['epoch']}. Keep one line for each."
+        )
+    ranks = {"source": list(SOURCES.values()), "target": list(ALL_IMAGES)}
+    rows = rows.sort_values(
+        [*RUN, "epoch"], key=lambda column: column.map(ranks[column.name].index) if column.name in ranks else column
+    )
+    rows = rows[ROW_COLUMNS].reset_index(drop=True)
+    log(
+        f"{path}: {read} lines; {scratch} of training from scratch (source_eps {FROM_SCRATCH}, not in the paper) "
+        f"dropped, {repeated} repeated word for word; {len(rows)} rows of {len(rows.drop_duplicates(RUN))} models."
+    )
+    for line in describe_schedules(rows):
+        log(f"{path}: {line}")
+    return rows
+
+
+def _require_numbers(raw: pd.DataFrame, column: str, path: str | Path) -> None:
+    values = pd.to_numeric(raw[column], errors="coerce").astype("float64")
+    bad = ~(values.abs() < float("inf"))
+    if column in WHOLE:
+        bad |= values % 1 != 0
+    if bad.any():
+        kind = "a whole number" if column in WHOLE else "a finite number"
+        raise InputError(
+            f"{path}: column {column}, line {int(bad.idxmax()) + 2}: {raw[column][bad.idxmax()]!r} is not {kind}. "
+            "Download the file again, or correct it."
+        )
+
+
+def _require_known(raw: pd.DataFrame, column: str, known: pd.Series, choices: object, path: str | Path) -> None:
+    if not known.all():
+        line = int((~known).idxmax())
+        raise InputError(
+            f"{path}: column {column}, line {line + 2}: {raw[column][line]!r} is not one of "
+            f"{', '.join(map(str, choices))}. Remove these lines, or use the log of the paper."
+        )
+
+
+def protocol_epochs(images: int) -> int:
+    """Epochs of the paper's runs: 100 up to 1,600 images, 150 above (paper, Table 2)."""
+    return 100 if images <= 1600 else 150
+
+
+def describe_schedules(rows: pd.DataFrame) -> list[str]:
+    """Sentences on runs that are not the paper's: those of other lengths, of mixed lengths, and stopped early.
+
+    A run counts as stopped early where its evaluated epochs are the beginning of those of a longer run with the same
+    target and number of images.
+    """
+    runs = rows.groupby(RUN, sort=False)["epoch"].agg(lambda epochs: tuple(sorted(epochs))).reset_index()
+    runs["last"] = runs["epoch"].str[-1]
+    lines = []
+    other = runs[runs["last"] != runs["images"].map(protocol_epochs)]
+    if len(other):
+        counts = other["last"].value_counts().sort_index()
+        lines.append(
+            f"{len(other)} models have not the paper's number of epochs (100 up to 1,600 images, else 150): "
+            + ", ".join(f"{count} ended at epoch {last}" for last, count in counts.items())
+            + ". They are kept with their own last epoch, and are not used as published values."
+        )
+    mixed = runs.groupby(RUN[:-1])["last"].nunique()
+    if (mixed > 1).any():
+        places = mixed[mixed > 1].reset_index()[["target", "images"]].drop_duplicates()
+        lines.append(
+            f"{int((mixed > 1).sum())} cells mix models of different lengths: "
+            + ", ".join(f"{target} at {images} images" for target, images in places.itertuples(index=False))
+            + "."
+        )
+    for (target, images), group in runs.groupby(["target", "images"], sort=False):
+        schedules = set(group["epoch"])
+        stopped = group[[any(interrupts(run, other) for other in schedules) for run in group["epoch"]]]
+        for last, some in stopped.groupby("last"):
+            lines.append(
+                f"{len(some)} model(s) on {target} at {images} images stopped early, at epoch {last}: "
+                + ", ".join(
+                    f"{source} ({blocks} blocks)" for source, blocks in zip(some["source"], some["blocks"], strict=True)
+                )
+                + "."
+            )
+    return lines
+
+
+def table5_means(rows: pd.DataFrame) -> pd.DataFrame:
+    """The values of the paper's Table 5 that the log holds: target, images, source, published_percent, models.
+
+    published_percent: mean over seeds of the last epoch's test accuracy with 3 blocks unfrozen. Cells with a model that
+    has not the paper's number of epochs are left out: their means are not what the paper printed.
+    """
+    last = last_rows(rows[(rows["protocol"] == PROTOCOL) & (rows["blocks"] == 3)])
+    keys = ["target", "images", "source"]
+    last = last.assign(whole=last["epoch"] == last["images"].map(protocol_epochs))
+    means = last.groupby(keys, sort=False).agg(
+        published_percent=("test_accuracy", lambda accuracies: 100 * accuracies.mean()),
+        models=("seed", "size"),
+        whole=("whole", "all"),
+    )
+    means = means[means.pop("whole")].reset_index()
+    orders = {"target": list(ALL_IMAGES), "source": list(SOURCES.values())}
+    return means.sort_values(
+        keys, key=lambda column: column.map(orders[column.name].index) if column.name in orders else column
+    ).reset_index(drop=True)

@@ -1,0 +1,1 @@
+"""One drawing script per figure. They read tables only."""

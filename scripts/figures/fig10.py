@@ -1,0 +1,72 @@
+"""Draw figure 10: figure 4 for each source."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from advtransfer.grid import ROLES
+from figures import style
+
+
+def draw(table: pd.DataFrame, experiment: dict) -> Figure:
+    """A row for each source: a panel for each target with one line for each block count; 3 blocks minus 1 block."""
+    accuracy, delta = (table[table["quantity"] == quantity] for quantity in ("accuracy", "delta"))
+    sources = [experiment["sources"][role] for role in ROLES if role in experiment["sources"]]
+    sources = style.present(accuracy, sources, "source")
+    targets = style.present(accuracy, experiment["targets"])
+    lines = [line for line in style.block_lines(experiment, sources[0]) if (accuracy["blocks"] == line.blocks).any()]
+
+    high, wide, tall, left, gap, over = 1.5, 1.5, 2.55, 0.95, 0.4, 0.3
+    under = style.room_below(style.labels_fit(accuracy["images"], wide))
+    across = left + len(targets) * (wide + gap) - gap
+    width = across + (0.65 + tall if len(delta) else 0) + 0.15
+    made = style.canvas(width, len(sources) * (high + over) + under, 0.5, style.footer(table, experiment))
+    axes = {}
+    for row, source in enumerate(sources):
+        y = made.top - (row + 1) * (high + over)
+        made.text(
+            0.12,
+            y + high / 2,
+            style.name_of(experiment, source),
+            rotation=90,
+            va="center",
+            fontsize=9,
+            fontweight="bold",
+        )
+        for column, target in enumerate(targets):
+            mine = accuracy[(accuracy["source"] == source) & (accuracy["target"] == target)]
+            if len(mine):
+                ax = axes[row, column] = made.axes(left + column * (wide + gap), y, wide, high)
+                style.draw_accuracy(ax, table, target, style.block_lines(experiment, source), "images", experiment)
+                column_of = accuracy[accuracy["target"] == target]
+                style.format_accuracy(ax, column_of["low"], column_of["high"])
+                style.format_x(ax, column_of["images"], "")
+                ax.set_title(style.name_of(experiment, target), pad=4)
+        mine = delta[delta["source"] == source]
+        if len(mine):
+            ax = axes[row, len(targets)] = made.axes(across + 0.65, y, tall, high)
+            style.draw_delta(ax, mine, "images", experiment)
+            style.format_x(ax, delta["images"], "")
+            ax.set_ylabel("difference (points)")
+            ax.set_title("3 blocks \N{MINUS SIGN} 1 block", pad=4)
+    for (row, column), ax in axes.items():
+        if (row + 1, column) in axes:  # the panel below has the same axis
+            ax.tick_params(labelbottom=False)
+        else:
+            ax.set_xlabel(style.XLABELS["images"])
+        if column == min(place[1] for place in axes if place[0] == row):
+            ax.set_ylabel("test accuracy (%)")
+    style.share_y([ax for (_, column), ax in axes.items() if column == len(targets)])
+    made.legend(left, across, style.line_handles(lines), len(lines))
+    if len(delta):
+        shown = style.present(delta, targets)
+        made.legend(across + 0.2, width, style.target_handles(shown, experiment), min(3, len(shown)))
+    return made.figure
+
+
+if __name__ == "__main__":
+    style.main(draw, __doc__)

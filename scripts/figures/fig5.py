@@ -1,0 +1,67 @@
+"""Draw figure 5: which threat the robust source was trained against."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from figures import style
+
+# In the paper's order: (c) the two Linf sources, (d, e) L2 against each of them.
+PAIRS = (("linf_small", "linf_large"), ("robust", "linf_small"), ("robust", "linf_large"))
+
+
+def draw(table: pd.DataFrame, experiment: dict) -> Figure:
+    """(a, b) accuracy of the robust sources on two targets; then a panel of all targets for each pair of sources."""
+    lines = style.role_lines(experiment, ("robust", "linf_small", "linf_large"))
+    accuracy = table[table["quantity"] == "accuracy"]
+    targets = style.present(accuracy, experiment["targets"])
+    deltas = []
+    for plus, minus in PAIRS:
+        names = [experiment["sources"].get(role) for role in (plus, minus)]
+        part = table[
+            (table["quantity"] == "delta") & (table["source"] == names[0]) & (table["minus_source"] == names[1])
+        ]
+        if len(part):
+            deltas.append(
+                (part, style.difference_of([style.role_lines(experiment, [role])[0] for role in (plus, minus)]))
+            )
+
+    high, wide, tall, left, gap, over = 1.5, 2.1, 2.55, 0.62, 0.5, 0.28
+    under = style.room_below(style.labels_fit(table["images"], wide))
+    rows = max(1, len(targets))
+    across = left + wide
+    width = across + len(deltas) * (tall + gap) + (0.3 if deltas else 0) + 0.15
+    shown = style.present(pd.concat([part for part, _ in deltas]), experiment["targets"]) if deltas else []
+    lines = [line for line in lines if (accuracy["source"] == line.source).any()]
+    made = style.canvas(width, rows * (high + under + over), 0.75, style.footer(table, experiment))
+    letters = iter("abcdefgh")
+    for row, target in enumerate(targets):
+        y = made.top - (row + 1) * (high + over) - row * under
+        ax = made.axes(left, y, wide, high)
+        style.draw_accuracy_panel(ax, table, target, lines, "images", experiment, xlabel=row == rows - 1)
+        ax.set_ylabel("test accuracy (%)")
+        made.letter(0.1, y + high, next(letters))
+    made.legend(0, across, style.line_handles(lines), 1)
+    if not deltas:
+        return made.figure
+    height = rows * (high + over) + (rows - 1) * under - over
+    axes = []
+    for index, (part, difference) in enumerate(deltas):
+        x = across + 0.3 + gap + index * (tall + gap)
+        ax = made.axes(x, made.top - over - height, tall, height)
+        style.draw_delta(ax, part, "images", experiment)
+        ax.set_title(difference, pad=4)
+        made.letter(x - 0.4, made.top - over, next(letters))
+        axes.append(ax)
+    axes[0].set_ylabel(style.DELTA_LABEL)
+    style.share_y(axes)
+    made.legend(across + 0.3, width, style.target_handles(shown, experiment), len(shown) if len(deltas) > 1 else 3)
+    return made.figure
+
+
+if __name__ == "__main__":
+    style.main(draw, __doc__)

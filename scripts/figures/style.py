@@ -1,0 +1,602 @@
+"""What all figures share: arguments, theme, colours, axes, legends, footer and saving. Reads tables, imports no torch.
+
+Sizes are in inches, so that a panel and its labels keep their size however many panels a figure has.
+"""
+
+import argparse
+import json
+import math
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from advtransfer.artefacts import whole_file
+from advtransfer.errors import InputError
+
+# The six targets of the paper keep their colours whatever else is drawn; further targets take the colours that follow.
+# Seaborn's colour-blind palette, its light blue moved forward: its brown is too close to the orange.
+PAPER_TARGETS = ("cifar100", "cifar10", "svhn", "fmnist", "kmnist", "mnist")
+PALETTE = tuple(sns.color_palette("colorblind").as_hex()[index] for index in (0, 1, 2, 3, 4, 9, 5, 7, 6, 8))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
+
+THEME = {
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.7,
+    "axes.titlesize": 9,
+    "axes.unicode_minus": True,
+    "figure.dpi": 100,
+    "grid.color": "0.9",
+    "grid.linewidth": 0.6,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 3.8,
+    "pdf.fonttype": 42,  # TrueType: text stays text in the PDF, as publishers ask for
+    "savefig.dpi": 200,
+    "xtick.labelsize": 7,
+    "xtick.major.size": 2.5,
+    "xtick.major.width": 0.7,
+    "ytick.labelsize": 7,
+    "ytick.major.size": 2.5,
+    "ytick.major.width": 0.7,
+}
+FOOTER_POINTS = 6.5
+XLABELS = {"images": "training images", "epoch": "epoch"}
+DELTA_LABEL = "difference (percentage points)"
+
+# The line of each role: robust solid with circles, natural dashed (paper, Fig. 2). The shade lightens or darkens a target's
+# colour, so that sources differ in print without colours too.
+ROLE_LINES = {
+    "natural": ("--", "", 0.0),
+    "robust": ("-", "o", 0.0),
+    "linf_small": ("--", "s", -0.45),
+    "linf_large": (":", "^", 0.4),
+}
+BLOCK_LINES = (("-", "o", 0.55), ("-", "s", 0.25), ("-", "^", -0.15), ("-", "D", -0.6))
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of an accuracy panel: which models, what the legend calls them, and how they look."""
+
+    source: str
+    blocks: int
+    label: str
+    linestyle: str
+    marker: str
+    shade: float  # from -1 (black) over 0 (the target's colour) to 1 (white)
+
+
+def main(draw: Callable[[pd.DataFrame, dict[str, Any]], Figure], description: str) -> None:
+    """The command line of a drawing script: parse, read the table, draw, save as PDF and PNG."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--table", required=True, help="the figure's table (.csv)")
+    parser.add_argument("--experiment", type=json.loads, required=True, help="the experiment, resolved, as JSON")
+    parser.add_argument(
+        "--style", type=json.loads, default={}, help="matplotlib rcParams as JSON, over the project's own"
+    )
+    parser.add_argument("--pdf", required=True, help="figure to write")
+    parser.add_argument("--png", required=True, help="the same figure to write as PNG")
+    arguments = parser.parse_args()
+    set_theme(arguments.style)
+    save_figure(draw(read_table(arguments.table), arguments.experiment), arguments.pdf, arguments.png)
+
+
+def set_theme(style: Mapping[str, Any]) -> None:
+    """Apply the project's theme, then the user's rcParams. Raises InputError where matplotlib does not know one."""
+    sns.set_theme(context="paper", style="ticks", palette="colorblind", rc=THEME)
+    for key, value in style.items():
+        try:
+            matplotlib.rcParams[key] = value
+        except (KeyError, ValueError) as error:
+            raise InputError(
+                f"style: {key} = {value!r} is no setting that matplotlib accepts. See matplotlib's rcParams."
+            ) from error
+
+
+def read_table(path: str) -> pd.DataFrame:
+    """A figure's table as `advtransfer.tables` made it; empty texts stay empty."""
+    texts = {"epochs": str, "minus_source": str}
+    return pd.read_csv(path, dtype=texts | {"minus_blocks": "Int64"}).fillna({"epochs": "", "minus_source": ""})
+
+
+def save_figure(figure: Figure, pdf: str, png: str) -> None:
+    """Write a figure as PDF (no date inside: the same table gives the same bytes) and as PNG, and close it."""
+    with whole_file(pdf) as part:
+        figure.savefig(part, format="pdf", metadata={"CreationDate": None})
+    with whole_file(png) as part:
+        figure.savefig(part, format="png")
+    plt.close(figure)
+
+
+# Colours and lines
+
+
+def target_looks(targets: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """{target: (colour, marker)}: fixed for the paper's targets, the following ones in order for all others."""
+    others = [target for target in targets if target not in PAPER_TARGETS]
+    # Without any of the paper's targets, the whole palette is free.
+    first = len(PAPER_TARGETS) if len(others) < len(targets) else 0
+    places = {target: PAPER_TARGETS.index(target) for target in targets if target in PAPER_TARGETS}
+    places |= {target: first + index for index, target in enumerate(others)}
+    return {target: (PALETTE[at % len(PALETTE)], MARKERS[at % len(MARKERS)]) for target, at in places.items()}
+
+
+def shaded(colour: str, shade: float) -> tuple[float, float, float]:
+    """A colour mixed with black (shade down to -1) or white (up to 1)."""
+    end = np.ones(3) if shade > 0 else np.zeros(3)
+    return tuple((1 - abs(shade)) * np.array(to_rgb(colour)) + abs(shade) * end)
+
+
+def role_lines(experiment: dict[str, Any], roles: Iterable[str], blocks: int = 3) -> list[Line]:
+    """A line for each of the roles that the experiment has."""
+    sources = experiment["sources"]
+    return [
+        Line(sources[role], blocks, name_of(experiment, sources[role]), *ROLE_LINES[role])
+        for role in roles
+        if role in sources
+    ]
+
+
+def block_lines(experiment: dict[str, Any], source: str) -> list[Line]:
+    """A line for each block count of the experiment; more blocks are darker."""
+    return [
+        Line(source, blocks, "1 block" if blocks == 1 else f"{blocks} blocks", *BLOCK_LINES[index % len(BLOCK_LINES)])
+        for index, blocks in enumerate(experiment["blocks"])
+    ]
+
+
+def difference_of(lines: Sequence[Line]) -> str:
+    """The words for the first line minus the second; empty for a single line."""
+    return f"{lines[0].label}  \N{MINUS SIGN}  {lines[1].label}" if len(lines) > 1 else ""
+
+
+def name_of(experiment: dict[str, Any], name: str) -> str:
+    """The words that a figure shows for a source or target."""
+    return experiment["labels"].get(name, name)
+
+
+# Layout
+
+
+@dataclass
+class Canvas:
+    """A figure with room for a legend above its panels and for its footer below."""
+
+    figure: Figure
+    width: float
+    height: float
+    top: float  # of the panels' area, from the figure's lower edge
+    bottom: float
+
+    def axes(self, left: float, bottom: float, width: float, height: float) -> Axes:
+        """Axes at a place in inches from the figure's lower left corner."""
+        return self.figure.add_axes((left / self.width, bottom / self.height, width / self.width, height / self.height))
+
+    def text(self, x: float, y: float, text: str, **settings: Any) -> None:
+        """Text at a place in inches."""
+        self.figure.text(x / self.width, y / self.height, text, **settings)
+
+    def letter(self, x: float, y: float, letter: str) -> None:
+        """The bold letter of a panel whose upper edge is at y."""
+        self.text(x, y + 0.07, f"({letter})", fontweight="bold", fontsize=9)
+
+    def legend(self, left: float, right: float, handles: list[Line2D], columns: int) -> None:
+        """A legend above the panels that stand between two places, in inches from the left."""
+        self.figure.legend(
+            handles=handles,
+            loc="upper center",
+            bbox_to_anchor=((left + right) / 2 / self.width, (self.height - 0.04) / self.height),
+            ncols=columns,
+            columnspacing=1.2,
+            handlelength=2.4,
+            borderaxespad=0,
+        )
+
+
+def canvas(width: float, panels: float, legend: float, footer: str) -> Canvas:
+    """A canvas whose panels' area is `panels` high, below a legend `legend` high and above the wrapped footer."""
+    characters = int((width - 0.3) * 72 / (0.5 * FOOTER_POINTS))
+    lines = [part for line in footer.splitlines() for part in textwrap.wrap(line, characters, subsequent_indent="    ")]
+    below = 0.12 + len(lines) * FOOTER_POINTS * 1.35 / 72
+    height = below + panels + legend
+    made = Canvas(plt.figure(figsize=(width, height)), width, height, below + panels, below)
+    made.text(0.15, 0.08, "\n".join(lines), fontsize=FOOTER_POINTS, color="0.3", va="bottom", linespacing=1.25)
+    return made
+
+
+# Axes
+
+
+def format_x(ax: Axes, values: Iterable[int], label: str) -> None:
+    """A log2 axis with a tick at every value and plain labels: rotated where they are many, thinned where they touch."""
+    values = sorted(set(values))
+    margin = _margin(values)
+    ax.set_xscale("log", base=2)
+    ax.set_xlim(values[0] / 2**margin, values[-1] * 2**margin)
+    inches = ax.get_position().width * ax.get_figure().get_figwidth()
+    level = labels_fit(values, inches)
+    # A line of text turned by 60 degrees takes its height / sin(60) along the axis.
+    pitch = 1.2 * _points(matplotlib.rcParams["xtick.labelsize"]) / math.sin(math.radians(60))
+    shown, end = set(), -math.inf
+    for value in values:
+        place = math.log2(value) * _points_per_doubling(values, inches)
+        if level or place - end >= pitch:
+            shown.add(value)
+            end = place
+    ax.xaxis.set_major_locator(FixedLocator(values))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(value):,}" if round(value) in shown else ""))
+    if not level:
+        plt.setp(ax.get_xticklabels(), rotation=60, ha="right", rotation_mode="anchor")
+    ax.set_xlabel(label)
+
+
+def labels_fit(values: Iterable[int], inches: float) -> bool:
+    """Whether the labels of a log2 axis of this width stand side by side without being turned."""
+    values = sorted(set(values))
+    size = _points(matplotlib.rcParams["xtick.labelsize"])
+    widths = [0.62 * size * len(f"{value:,}") for value in values]
+    gaps = np.diff(np.log2(values)) * _points_per_doubling(values, inches)
+    return all(gap > (left + right) / 2 + 3 for gap, left, right in zip(gaps, widths, widths[1:], strict=False))
+
+
+def room_below(level: bool) -> float:
+    """Inches below an axis for its labels, level or turned, and its name."""
+    return 0.45 if level else 0.62
+
+
+def _margin(values: Sequence[int]) -> float:
+    """Doublings left free at either end of a log2 axis."""
+    return 0.04 * math.log2(values[-1] / values[0]) or 0.5
+
+
+def _points_per_doubling(values: Sequence[int], inches: float) -> float:
+    return 72 * inches / (math.log2(values[-1] / values[0]) + 2 * _margin(values))
+
+
+def _points(size: float | str) -> float:
+    from matplotlib.font_manager import FontProperties
+
+    return FontProperties(size=size).get_size_in_points()
+
+
+def format_accuracy(ax: Axes, lows: Iterable[float], highs: Iterable[float]) -> None:
+    """A percent axis: limits rounded outward to labelled ticks, within 0 and 100, and at least 20 points apart.
+
+    So a panel uses its height, and a gap of a point never fills it.
+    """
+    lowest, highest = 100 * min(lows) + 1e-7, 100 * max(highs) - 1e-7
+    for step in (5, 10, 20):
+        low = max(0, step * math.floor(lowest / step))
+        high = min(100, step * math.ceil(highest / step))
+        if high - low < 20:
+            low, high = (high - 20, high) if high >= 20 else (0, 20)
+        if (high - low) / step <= 6:
+            break
+    pad = 0.03 * (high - low)  # half of a marker at the edge
+    ax.set_ylim((low - pad) / 100, (high + pad) / 100)
+    ax.yaxis.set_major_locator(FixedLocator([percent / 100 for percent in range(low, high + 1, step)]))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f}"))
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def format_delta(ax: Axes) -> None:
+    """An axis in percentage points with a line at zero."""
+    ax.axhline(0, color="0.25", linewidth=0.9, zorder=1)
+    ax.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
+    ax.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{100 * value:+.4g}".replace("-", "\N{MINUS SIGN}") if round(value, 9) else "0")
+    )
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def share_y(axes: Sequence[Axes]) -> None:
+    """Give all axes the widest limits that one of them has."""
+    limits = [ax.get_ylim() for ax in axes]
+    for ax in axes:
+        ax.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+
+
+# Panels
+
+
+def x_of(table: pd.DataFrame, x: str) -> pd.Series:
+    """The x values of a table's lines: `images` or, in fig3, the epoch."""
+    return table["images"] if x == "images" else table["epochs"].astype(int)
+
+
+def draw_line(ax: Axes, part: pd.DataFrame, x: str, **look: Any) -> None:
+    """One line with its band, from the aggregated values of a table."""
+    part = part.assign(x=x_of(part, x)).sort_values("x")
+    ax.fill_between(part["x"], part["low"], part["high"], color=look["color"], alpha=0.17, linewidth=0, zorder=2)
+    ax.plot(part["x"], part["mean"], markeredgecolor="white", markeredgewidth=0.4, zorder=3, **look)
+
+
+def draw_accuracy(
+    ax: Axes, table: pd.DataFrame, target: str, lines: list[Line], x: str, experiment: dict[str, Any]
+) -> None:
+    """All lines of one target that the table has."""
+    colour, _ = target_looks(experiment["targets"])[target]
+    mine = table[(table["quantity"] == "accuracy") & (table["target"] == target)]
+    for line in lines:
+        part = mine[(mine["source"] == line.source) & (mine["blocks"] == line.blocks)]
+        if len(part):
+            draw_line(
+                ax,
+                part,
+                x,
+                color=shaded(colour, line.shade),
+                linestyle=line.linestyle,
+                marker=line.marker,
+                label=line.label,
+            )
+
+
+def draw_accuracy_panel(
+    ax: Axes, table: pd.DataFrame, target: str, lines: list[Line], x: str, experiment: dict[str, Any], xlabel: bool
+) -> None:
+    """A whole accuracy panel: lines, both axes, title; the label of the x axis only where asked for."""
+    draw_accuracy(ax, table, target, lines, x, experiment)
+    mine = table[(table["quantity"] == "accuracy") & (table["target"] == target)]
+    format_accuracy(ax, mine["low"], mine["high"])
+    # Sizes are the target's own ("all" differs); epochs are common to all targets.
+    everywhere = table[table["quantity"] == "accuracy"]
+    format_x(ax, x_of(mine if x == "images" else everywhere, x), XLABELS[x] if xlabel else "")
+    ax.set_title(name_of(experiment, target), pad=4)
+
+
+def draw_delta(ax: Axes, part: pd.DataFrame, x: str, experiment: dict[str, Any]) -> None:
+    """A line for each target, with the zero line."""
+    looks = target_looks(experiment["targets"])
+    for target in experiment["targets"]:
+        mine = part[part["target"] == target]
+        if len(mine):
+            colour, marker = looks[target]
+            draw_line(ax, mine, x, color=colour, marker=marker, linestyle="-", label=name_of(experiment, target))
+    format_delta(ax)
+    format_x(ax, x_of(part, x), XLABELS[x])
+
+
+def line_handles(lines: list[Line]) -> list[Line2D]:
+    """Legend entries for the lines of accuracy panels, grey: the colour is the target's."""
+    return [
+        Line2D(
+            [], [], color=shaded("#666666", line.shade), linestyle=line.linestyle, marker=line.marker, label=line.label
+        )
+        for line in lines
+    ]
+
+
+def target_handles(targets: Iterable[str], experiment: dict[str, Any]) -> list[Line2D]:
+    """Legend entries for the targets of a panel of differences."""
+    looks = target_looks(experiment["targets"])
+    return [
+        Line2D([], [], color=looks[target][0], marker=looks[target][1], label=name_of(experiment, target))
+        for target in targets
+    ]
+
+
+def present(table: pd.DataFrame, names: Iterable[str], column: str = "target") -> list[str]:
+    """Those of the names that a table's column has, in the given order."""
+    return [name for name in names if (table[column] == name).any()]
+
+
+def draw_comparison(
+    table: pd.DataFrame, experiment: dict[str, Any], lines: list[Line], x: str, difference: str, heading: str = ""
+) -> Figure:
+    """(a) a panel of accuracy for each target, (b) one tall panel with the difference for every target.
+
+    difference: the words for what is subtracted from what. heading: words before the entries of the legend. Where the table has no differences, (a) stands alone.
+    """
+    accuracy, delta = (table[table["quantity"] == quantity] for quantity in ("accuracy", "delta"))
+    lines = [
+        line for line in lines if ((accuracy["source"] == line.source) & (accuracy["blocks"] == line.blocks)).any()
+    ]
+    targets = present(accuracy, experiment["targets"])
+    columns = len(targets) if len(targets) <= 3 else math.ceil(len(targets) / 2)
+    columns = min(columns, 4)
+    rows = math.ceil(len(targets) / columns)
+    # A single row is drawn higher, or the tall panel would not be tall.
+    wide, high, left, gap, under, over = (
+        1.75,
+        (1.5 if rows > 1 else 2.2),
+        0.62,
+        0.42,
+        0.62 if x == "images" else 0.42,
+        0.28,
+    )
+    tall = 2.9 if len(delta) else 0.0
+    across = left + columns * wide + (columns - 1) * gap
+    width = across + (left + 0.1 + tall if tall else 0) + 0.15
+    legend_rows = max(1, math.ceil(len(present(delta, targets)) / 3) if tall else 1)
+    made = canvas(width, rows * (high + under + over), 0.12 + 0.19 * legend_rows, footer(table, experiment, x))
+    for index, target in enumerate(targets):
+        row, column = divmod(index, columns)
+        y = made.top - (row + 1) * (high + over) - row * under
+        ax = made.axes(left + column * (wide + gap), y, wide, high)
+        lowest = index + columns >= len(targets)
+        draw_accuracy_panel(ax, table, target, lines, x, experiment, xlabel=lowest)
+        if column == 0:
+            ax.set_ylabel("test accuracy (%)")
+    made.letter(0.1, made.top - over, "a")
+    handles = ([Line2D([], [], linestyle="", label=f"{heading}:")] if heading else []) + line_handles(lines)
+    made.legend(left, across, handles, len(handles))
+    if tall:
+        height = rows * (high + over) + (rows - 1) * under - over
+        ax = made.axes(across + left + 0.1, made.top - over - height, tall, height)
+        draw_delta(ax, delta, x, experiment)
+        ax.set_title(difference, pad=4)
+        ax.set_ylabel(DELTA_LABEL)
+        made.letter(across + 0.2, made.top - over, "b")
+        shown = present(delta, targets)
+        made.legend(across + 0.2, width, target_handles(shown, experiment), min(3, len(shown)))
+    return made.figure
+
+
+# Footer
+
+
+def footer(table: pd.DataFrame, experiment: dict[str, Any], x: str = "images") -> str:
+    """What every figure says of itself: experiment, protocol, models, bands, what is missing, unequal training."""
+    drawn = table[table["quantity"] != "missing"]
+    models: dict[tuple, int] = {}
+    for line in drawn.itertuples(index=False):
+        sides = [(line.source, line.blocks)]
+        if line.quantity == "delta":
+            sides.append((line.minus_source, line.minus_blocks))
+        for side in sides:
+            cell = (*side, line.target, line.images)
+            models[cell] = max(models.get(cell, 0), line.models)
+    counts = sorted(drawn["models"].unique())
+    per_point = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    at = ""
+    if x == "epoch":
+        at = f" at {' and '.join(f'{images:,}' for images in sorted(drawn['images'].unique()))} training images"
+    lines = [
+        f"Experiment: {experiment['name']}; protocol: {experiment['protocol']}; {sum(models.values()):,} models{at}, "
+        f"{per_point} per point. Lines: means over seeds; bands: 95% bootstrap over seeds (none for a single model)."
+    ]
+    missing = describe_missing(table, experiment, x)
+    if missing:
+        lines.append(f"Missing: {'; '.join(missing)}.")
+    few = describe_few(table, experiment, x)
+    if few:
+        lines.append(f"Fewer models than planned: {'; '.join(few)}.")
+    if x == "images":
+        mixed = describe_epochs(drawn, experiment)
+        if mixed:
+            lines.append(f"Models compared after different numbers of epochs: {'; '.join(mixed)}.")
+    return "\n".join(lines)
+
+
+def describe_missing(table: pd.DataFrame, experiment: dict[str, Any], x: str) -> list[str]:
+    """Phrases for the cells without any model, the widest first: block counts, sources, targets, single points."""
+    keys = ["source", "blocks", "target", "x"]
+    cells = table[(table["minus_source"] == "") & (table["quantity"] != "delta")].copy()
+    cells["x"] = x_of(cells, x)
+    gone = cells[(cells["quantity"] == "missing") & (cells["models"] == 0)]
+    drawn = table[table["quantity"] != "missing"]
+    have = {(row.source, row.blocks, row.target, row.x) for row in cells[cells["models"] > 0].itertuples(index=False)}
+    for row in drawn.assign(x=x_of(drawn, x)).itertuples(index=False):
+        have.add((row.source, row.blocks, row.target, row.x))
+        if row.quantity == "delta":
+            have.add((row.minus_source, row.minus_blocks, row.target, row.x))
+    lost = [tuple(row) for row in gone[keys].itertuples(index=False)]
+    several_blocks = len({cell[1] for cell in [*have, *lost]}) > 1
+    phrases = []
+
+    def wholly_lost(*places: int) -> set[tuple]:
+        kept = {tuple(cell[place] for place in places) for cell in have}
+        return {tuple(cell[place] for place in places) for cell in lost} - kept
+
+    def source(name: str) -> str:
+        return name_of(experiment, name)
+
+    def targets(names: Iterable[str]) -> str:
+        names = set(names)
+        if names >= set(experiment["targets"]) and len(names) > 1:
+            return "all targets"
+        return ", ".join(name_of(experiment, target) for target in experiment["targets"] if target in names)
+
+    sources = list(experiment["sources"].values())
+    for (blocks,) in sorted(wholly_lost(1)):
+        phrases.append(f"{_blocks(blocks)} ({targets(cell[2] for cell in lost if cell[1] == blocks)})")
+        lost = [cell for cell in lost if cell[1] != blocks]
+    for (name,) in sorted(wholly_lost(0), key=lambda key: sources.index(key[0])):
+        phrases.append(f"{source(name)} ({targets(cell[2] for cell in lost if cell[0] == name)})")
+        lost = [cell for cell in lost if cell[0] != name]
+    by_source: dict[str, set[str]] = {}
+    for name, target in wholly_lost(0, 2):
+        by_source.setdefault(name, set()).add(target)
+    for name in sorted(by_source, key=sources.index):
+        phrases.append(f"{source(name)} on {targets(by_source[name])}")
+        lost = [cell for cell in lost if not (cell[0] == name and cell[2] in by_source[name])]
+    # Single points: what is lost alike for several sources and block counts is said once.
+    points: dict[tuple, list[tuple[str, int]]] = {}
+    by_place: dict[tuple[str, int], set] = {}
+    for name, blocks, target, at in lost:
+        by_place.setdefault((target, at), set()).add((name, blocks))
+    for (target, at), lines in by_place.items():
+        points.setdefault((target, tuple(sorted(lines))), []).append(at)
+    drawn_lines = {(cell[0], cell[1]) for cell in have}
+    alike: dict[tuple, list[str]] = {}
+    for (target, lines), places in points.items():
+        alike.setdefault((lines, tuple(sorted(places))), []).append(target)
+    for (lines, places), names in alike.items():
+        who = ""
+        if not set(lines) >= drawn_lines:
+            who = ", ".join(
+                dict.fromkeys(
+                    source(name) + (f" with {_blocks(blocks)}" if several_blocks else "") for name, blocks in lines
+                )
+            )
+            who += " on "
+        phrases.append(f"{who}{targets(names)} at {_places(places, x)}")
+    return phrases
+
+
+def describe_few(table: pd.DataFrame, experiment: dict[str, Any], x: str) -> list[str]:
+    """Phrases for the cells with some models, fewer than planned, and for differences whose seeds do not match."""
+    short = table[(table["quantity"] == "missing") & (table["models"] > 0) & (table["minus_source"] == "")]
+    phrases = []
+    for target in present(short, experiment["targets"]):
+        mine = short[short["target"] == target].drop_duplicates(["images", "models", "models_expected"])
+        mine = mine.sort_values(["images", "models"])
+        counts = [f"{line.images:,} images ({line.models} of {line.models_expected})" for line in mine.itertuples()]
+        phrases.append(f"{name_of(experiment, target)} at {', '.join(counts)}")
+    unpaired = table[(table["quantity"] == "missing") & (table["minus_source"] != "")]
+    for target in present(unpaired, experiment["targets"]):
+        mine = unpaired[unpaired["target"] == target].sort_values("images").drop_duplicates(["images", "models"])
+        counts = [f"{line.images:,} images ({line.models} of {line.models_expected})" for line in mine.itertuples()]
+        phrases.append(f"seeds paired on {name_of(experiment, target)} at {', '.join(counts)}")
+    return phrases
+
+
+def describe_epochs(drawn: pd.DataFrame, experiment: dict[str, Any]) -> list[str]:
+    """Phrases for the targets and sizes whose models had not all the same last epoch."""
+    phrases = []
+    for target in present(drawn, experiment["targets"]):
+        mine = drawn[drawn["target"] == target]
+        by_epochs: dict[tuple[int, ...], list[int]] = {}
+        for images, group in mine.groupby("images"):
+            epochs = tuple(sorted({int(epoch) for text in group["epochs"] for epoch in text.split()}))
+            if len(epochs) > 1:
+                by_epochs.setdefault(epochs, []).append(images)
+        parts = [f"{_places(sizes, 'images')} ({_either(epochs)} epochs)" for epochs, sizes in by_epochs.items()]
+        if parts:
+            phrases.append(f"{name_of(experiment, target)} at {', '.join(parts)}")
+    return phrases
+
+
+def _blocks(blocks: int) -> str:
+    return "1 block" if blocks == 1 else f"{blocks} blocks"
+
+
+def _either(values: Sequence[int]) -> str:
+    return " or ".join(filter(None, [", ".join(map(str, values[:-1])), str(values[-1])]))
+
+
+def _places(values: Sequence[int], x: str) -> str:
+    values = sorted(values)
+    numbers = ", ".join(f"{value:,}" for value in values)
+    if x == "images":
+        return f"{numbers} images"
+    return f"epoch{'s' if len(values) > 1 else ''} {numbers}"

@@ -1,0 +1,28 @@
+"""Turn the authors' log into rows, or into the values of the paper's Table 5 that it holds."""
+
+import argparse
+import sys
+
+from advtransfer.artefacts import save_table
+from advtransfer.published import read_log, table5_means
+
+
+def main() -> None:
+    """Parse, read, save."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--log", required=True, help="the authors' consolidated_results.csv, plain or .gz")
+    parser.add_argument("--output", help="rows to write (.parquet)")
+    parser.add_argument("--table5", help="published values to write (.csv)")
+    arguments = parser.parse_args()
+    if not (arguments.output or arguments.table5):
+        parser.error("give --output, --table5 or both")
+    rows = read_log(arguments.log, log=lambda line: print(line, file=sys.stderr))
+    if arguments.output:
+        save_table(arguments.output, rows)
+    if arguments.table5:
+        # Ten decimals of a percentage: what float64 means of float32 logs carry, alike on every machine.
+        save_table(arguments.table5, table5_means(rows).round(10))
+
+
+if __name__ == "__main__":
+    main()
