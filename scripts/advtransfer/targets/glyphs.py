@@ -96,11 +96,11 @@ def _draw_glyph(letter: str, font: ImageFont.FreeTypeFont, random: np.random.Gen
     for _ in range(random.integers(0, 4)):
         ends = random.uniform(0, canvas, 4).tolist()
         lines.line(ends, fill=255, width=int(random.integers(OVERSAMPLING // 2, 2 * OVERSAMPLING)))
-    stencil = stencil.filter(ImageFilter.GaussianBlur(random.uniform(0, 0.8) * OVERSAMPLING))
-    cover = np.asarray(stencil.reduce(OVERSAMPLING), dtype=np.float64) / 255
+    stencil = stencil.reduce(OVERSAMPLING).filter(ImageFilter.GaussianBlur(random.uniform(0, 0.8)))
+    cover = np.asarray(stencil, dtype=np.float64) / 255
 
     background = random.uniform(40, 215)
-    contrast = random.uniform(40, 120) * random.choice([-1, 1])
+    contrast = random.uniform(50, 130) * random.choice([-1, 1])
     slope = random.uniform(-40, 40, 2)
     position = np.linspace(-0.5, 0.5, PIXELS)
     grey = background + slope[0] * position[:, None] + slope[1] * position[None, :] + contrast * cover
@@ -110,9 +110,9 @@ def _draw_glyph(letter: str, font: ImageFont.FreeTypeFont, random: np.random.Gen
 
 def _distortion(canvas: int, random: np.random.Generator) -> tuple[float, ...]:
     """The six coefficients that map a point of the distorted letter back to the upright one, as PIL wants them."""
-    angle = np.deg2rad(random.uniform(-25, 25))
-    shear = random.uniform(-0.3, 0.3)
-    width, height = random.uniform(0.6, 1.1, 2)
+    angle = np.deg2rad(random.uniform(-20, 20))
+    shear = random.uniform(-0.25, 0.25)
+    width, height = random.uniform(0.7, 1.1, 2)
     rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     back = np.diag([1 / width, 1 / height]) @ np.array([[1, shear], [0, 1]]) @ rotation
     centre = np.full(2, canvas / 2)
