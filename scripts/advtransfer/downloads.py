@@ -1,0 +1,202 @@
+"""Fetching files: from a mirror or their URL, verified, and only ever whole."""
+
+import gzip
+import hashlib
+import os
+import shutil
+import sys
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from advtransfer.artefacts import whole_file
+from advtransfer.errors import InputError
+
+# Seconds to wait for a connection, and for the next bytes of an answer.
+TIMEOUT_SECONDS = (15, 60)
+# Hexadecimal digits of each kind of hash. A git blob id is the SHA-1 of "blob <size>", a zero byte and the content.
+HASH_DIGITS = {"md5": 32, "sha1": 40, "sha256": 64, "git": 40}
+
+
+class _NoFileError(Exception):
+    """A place does not hold the file, and asking again would not change that."""
+
+
+def fetch(
+    url: str | Sequence[str],
+    destination: str | Path,
+    known_hash: str | Sequence[str],
+    mirror: str | Path | Sequence[str | Path] | None = None,
+    mirror_paths: Sequence[str] | None = None,
+    retries: int = 2,
+) -> Path:
+    """Put a file at `destination`, unless it is there already with the right content. Returns `destination`.
+
+    The mirrors are asked in order, then the URLs; the first answer with the right hash wins. A file of another content
+    at `destination` is removed first, so that what lies there afterwards is right or absent.
+
+    url: one address, or several of the same file.
+    known_hash: "sha256:...", "sha1:...", "md5:..." or "git:..." (a git blob id); one of several is enough. With
+        "uncompressed-" before it (as in "uncompressed-md5:...") it is the hash of what a gzip file holds, since packing
+        the same content again gives other bytes.
+    mirror: a URL prefix, which is asked for <mirror>/<name>; or a local folder, where <folder>/<name>, that name
+        anywhere below, and <name>.gz (unpacked) are tried, and which is read and never written. Several are allowed.
+    mirror_paths: the names to ask a mirror for; without it, the file name in the first URL.
+    retries: how often a failed transfer is repeated, after 1, 2, ... seconds. A refusal such as 404 is final.
+
+    Raises InputError, with one finding for each place, where no place has the file.
+    """
+    urls = [url] if isinstance(url, str) else list(url)
+    hashes = [_parse_hash(known_hash)] if isinstance(known_hash, str) else [_parse_hash(text) for text in known_hash]
+    mirrors = [mirror] if isinstance(mirror, str | Path) else list(mirror or [])
+    names = mirror_paths or [Path(urlsplit(urls[0]).path).name]
+    destination = Path(destination)
+    if destination.is_file():
+        if _finding(destination, hashes) is None:
+            return destination
+        destination.unlink()
+
+    # (where, how to get it) in the order of asking.
+    places: list[tuple[str, Callable[[Path], None]]] = []
+    for each in mirrors:
+        if _is_url(str(each)):
+            addresses = [f"{str(each).rstrip('/')}/{name}" for name in names]
+            places += [(address, partial(_transfer, address, hashes)) for address in addresses]
+        else:
+            places.append((f"folder {each}", partial(_copy, Path(each), names, hashes)))
+    places += [(address, partial(_transfer, address, hashes)) for address in urls]
+
+    findings = []
+    for where, get in places:
+        try:
+            _get_with_retries(where, get, destination, retries)
+            return destination
+        except (_NoFileError, OSError, ValueError) as error:
+            findings.append(f"{where}: {_one_line(error)}")
+    raise InputError(
+        f"{destination.name}: could not be fetched from {urls[0]} ({'; '.join(findings)}). "
+        "Check the connection, or set 'mirror' in config.yaml to a folder that holds the file."
+    )
+
+
+def _get_with_retries(where: str, get: Callable[[Path], None], destination: Path, retries: int) -> None:
+    for attempt in range(1, retries + 2):
+        try:
+            with whole_file(destination) as part:
+                get(part)
+            return
+        except (OSError, ValueError) as error:
+            # What requests raises is an OSError; a wrong hash is a ValueError, and may be a damaged transfer.
+            if attempt > retries:
+                raise
+            print(f"{where}: {_one_line(error)}; trying again in {attempt} s", file=sys.stderr, flush=True)
+            time.sleep(attempt)
+
+
+def _transfer(url: str, hashes: Sequence[tuple[str, str]], part: Path) -> None:
+    """Download into `part` and verify. Raises _NoFileError, OSError (network) or ValueError (content)."""
+    import pooch
+    from requests import HTTPError
+    from tqdm import tqdm
+
+    if not _is_url(url):
+        raise _NoFileError("not an http or https address")
+    # In a log file every refresh is one more line.
+    interval = 0.1 if sys.stderr.isatty() else 10
+    # pooch puts the announced length in place of the 1; a bar without any total cannot be asked whether it is there.
+    bar = {"desc": Path(urlsplit(url).path).name, "unit": "B", "unit_scale": True, "mininterval": interval, "delay": 1}
+    with tqdm(total=1, **bar) as progress:
+        download = pooch.HTTPDownloader(
+            progressbar=progress,
+            chunk_size=1 << 20,
+            timeout=TIMEOUT_SECONDS,
+            # The file as it is stored: a server that packs text on the way hides its length, and a truncation with it.
+            headers={"Accept-Encoding": "identity"},
+        )
+        try:
+            download(url, part, None)
+        except HTTPError as error:
+            status = error.response.status_code
+            if status < 500 and status not in (408, 425, 429):
+                raise _NoFileError(f"HTTP status {status}") from error
+            raise OSError(f"HTTP status {status}") from error
+    finding = _finding(part, hashes)
+    if finding is not None:
+        raise ValueError(finding)
+
+
+def _copy(folder: Path, names: Sequence[str], hashes: Sequence[tuple[str, str]], part: Path) -> None:
+    """Copy the file out of a folder into `part`, unpacked if only a packed one is there. Raises _NoFileError."""
+    if not folder.is_dir():
+        raise _NoFileError("no such folder")
+    # The same file name can belong to several data sets, so every candidate is compared by its content.
+    findings = []
+    for packed in (False, True):
+        tried: set[Path] = set()
+        for name in (f"{name}.gz" if packed else name for name in names):
+            for candidate in (folder / name, *sorted(folder.rglob(Path(name).name))):
+                if candidate in tried or not candidate.is_file():
+                    continue
+                tried.add(candidate)
+                try:
+                    with gzip.open(candidate) if packed else open(candidate, "rb") as source, open(part, "wb") as copy:
+                        shutil.copyfileobj(source, copy, 1 << 20)
+                    finding = _finding(part, hashes)
+                except (OSError, EOFError, zlib.error) as error:
+                    finding = f"not readable ({_one_line(error)})"
+                if finding is None:
+                    return
+                findings.append(f"{os.path.relpath(candidate, folder)} {finding}")
+    raise _NoFileError(", ".join(findings) or f"holds no file {Path(names[0]).name}")
+
+
+def _is_url(text: str) -> bool:
+    return text.startswith(("http://", "https://"))
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _parse_hash(text: str) -> tuple[str, str]:
+    """Split "md5:0123..." into its kind and its digits."""
+    kind, _, digits = text.strip().lower().partition(":")
+    length = HASH_DIGITS.get(kind.removeprefix("uncompressed-"))
+    if len(digits) != length or not set(digits) <= set("0123456789abcdef"):
+        raise InputError(
+            f"hash '{text}': not a hash in a known form. Write it as one of "
+            f"{', '.join(f'{name}:<{count} hexadecimal digits>' for name, count in HASH_DIGITS.items())}."
+        )
+    return kind, digits
+
+
+def _finding(path: Path, hashes: Sequence[tuple[str, str]]) -> str | None:
+    """None if the file has one of the hashes, else what it has instead."""
+    for kind, digits in hashes:
+        found = file_hash(path, kind)
+        if found == digits:
+            return None
+    # The first is the file's own; what follows is a substitute for it.
+    kind, digits = hashes[0]
+    return f"has {kind} {file_hash(path, kind)}, not {digits} ({path.stat().st_size} bytes)"
+
+
+def file_hash(path: Path, kind: str) -> str | None:
+    """Hexadecimal hash of a file's content. kind: md5, sha1, sha256 or git, "uncompressed-" before it for gzip content.
+
+    None if the content of a file that is not whole gzip is asked for.
+    """
+    kind, packed = kind.removeprefix("uncompressed-"), kind.startswith("uncompressed-")
+    digest = hashlib.new("sha1" if kind == "git" else kind, usedforsecurity=False)
+    if kind == "git":
+        digest.update(b"blob %d\0" % path.stat().st_size)
+    try:
+        with gzip.open(path) if packed else open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        return None
+    return digest.hexdigest()

@@ -1,0 +1,31 @@
+"""Fetch one file, verify it, and put it in its place."""
+
+import argparse
+
+from advtransfer.downloads import fetch
+from advtransfer.errors import exit_on_input_error
+
+
+def main() -> None:
+    """Parse and fetch."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--url",
+        required=True,
+        help="http(s) address; a file on GitHub: https://raw.githubusercontent.com/<owner>/<repo>/<commit>/<path>",
+    )
+    parser.add_argument(
+        "--hash",
+        required=True,
+        action="append",
+        help="sha256:..., sha1:..., md5:... or git:<blob id>; given several times, one has to match",
+    )
+    parser.add_argument("--mirror", help="URL prefix or folder that is asked before the address")
+    parser.add_argument("--output", required=True, help="file to write")
+    arguments = parser.parse_args()
+    fetch(arguments.url, arguments.output, arguments.hash, arguments.mirror)
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        main()

@@ -1,0 +1,26 @@
+"""Build one target data set and write it as an artefact."""
+
+import argparse
+import importlib
+import json
+from pathlib import Path
+
+from advtransfer.errors import exit_on_input_error
+
+
+def main() -> None:
+    """Parse, build through the module that is named like the target's kind, save."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=json.loads, required=True, help="the target's entry as JSON")
+    parser.add_argument("--name", required=True, help="the target's name in the configuration")
+    parser.add_argument("--downloads", type=Path, required=True, help="folder in which fetched archives are kept")
+    parser.add_argument("--output", type=Path, required=True, help="target artefact to write")
+    arguments = parser.parse_args()
+    kind = importlib.import_module(f"advtransfer.targets.{arguments.settings['kind']}")
+    dataset = kind.build(arguments.settings, arguments.downloads, f"config.yaml: target '{arguments.name}'")
+    dataset.save(arguments.output)
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        main()

@@ -1,0 +1,308 @@
+"""Files are fetched whole and verified, or not at all."""
+
+import gzip
+import hashlib
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from advtransfer import downloads
+from advtransfer.downloads import fetch, file_hash
+from advtransfer.errors import InputError
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "download.py"
+CONTENT = bytes(range(256)) * 700
+SHA256 = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
+MD5 = "md5:" + hashlib.md5(CONTENT).hexdigest()
+WRONG = "sha256:" + "0" * 64
+
+
+class _Answers(BaseHTTPRequestHandler):
+    """/good, /corrupt, /truncated, /absent, /busy (503 once), /cut (truncated once), /slow: each ends in file.bin."""
+
+    def do_GET(self) -> None:
+        way = self.path.split("/")[1]
+        self.server.asked[self.path] += 1
+        first = self.server.asked[self.path] == 1
+        if way == "absent":
+            return self.send_error(404)
+        if way == "busy" and first:
+            return self.send_error(503)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        if way == "corrupt":
+            self.wfile.write(CONTENT[:-1] + b"!")
+        elif way == "truncated" or (way == "cut" and first):
+            self.wfile.write(CONTENT[: len(CONTENT) // 2])
+        elif way == "slow":
+            for start in range(0, len(CONTENT), len(CONTENT) // 10):
+                self.wfile.write(CONTENT[start : start + len(CONTENT) // 10])
+                time.sleep(0.02)
+        else:
+            self.wfile.write(CONTENT)
+        return None
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[ThreadingHTTPServer]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as server:
+        server.asked = Counter()
+        server.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses before repeated transfers, noted instead of waited for."""
+    noted: list[float] = []
+    monkeypatch.setattr(downloads.time, "sleep", noted.append)
+    return noted
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A destination alone in its folder, so that whatever is left behind shows."""
+    return tmp_path / "place" / "file.bin"
+
+
+def left(place: Path) -> list[Path]:
+    return list(place.parent.iterdir()) if place.parent.exists() else []
+
+
+@pytest.mark.parametrize("way", ["good", "slow"])
+def test_a_right_answer_arrives_whole_and_alone(server: ThreadingHTTPServer, place: Path, way: str) -> None:
+    assert fetch(f"{server.url}/{way}/file.bin", place, SHA256) == place
+    assert place.read_bytes() == CONTENT
+    assert left(place) == [place]
+
+
+def test_the_file_gets_the_permissions_of_the_umask(server: ThreadingHTTPServer, place: Path) -> None:
+    fetch(f"{server.url}/good/file.bin", place, SHA256)
+    ordinary = place.with_name("ordinary")
+    ordinary.touch()
+    assert place.stat().st_mode == ordinary.stat().st_mode
+
+
+@pytest.mark.parametrize(("way", "finding"), [("corrupt", "has sha256"), ("truncated", "Read"), ("absent", "404")])
+def test_a_bad_answer_leaves_nothing(server: ThreadingHTTPServer, place: Path, way: str, finding: str) -> None:
+    url = f"{server.url}/{way}/file.bin"
+    with pytest.raises(InputError, match=finding) as caught:
+        fetch(url, place, SHA256, retries=1)
+    message = str(caught.value)
+    assert url in message
+    assert "set 'mirror'" in message
+    assert "\n" not in message
+    assert left(place) == []
+    # A 404 stays a 404; a damaged transfer may go better the next time.
+    assert server.asked[f"/{way}/file.bin"] == (1 if way == "absent" else 2)
+
+
+@pytest.mark.parametrize("way", ["busy", "cut"])
+def test_a_passing_failure_is_repeated(
+    server: ThreadingHTTPServer, place: Path, waits: list[float], capsys: pytest.CaptureFixture, way: str
+) -> None:
+    fetch(f"{server.url}/{way}/file.bin", place, SHA256)
+    assert place.read_bytes() == CONTENT
+    assert left(place) == [place]
+    assert waits == [1]
+    assert "trying again" in capsys.readouterr().err
+
+
+def test_without_retries_a_passing_failure_is_final(server: ThreadingHTTPServer, place: Path) -> None:
+    with pytest.raises(InputError, match="503"):
+        fetch(f"{server.url}/busy/file.bin", place, SHA256, retries=0)
+
+
+def test_an_unreachable_host_is_named(place: Path) -> None:
+    # Port 9 of the loopback interface: nothing listens there.
+    with pytest.raises(InputError, match=r"127\.0\.0\.1.*refused"):
+        fetch("http://127.0.0.1:9/file.bin", place, SHA256, retries=0)
+    assert left(place) == []
+
+
+def test_an_address_of_another_kind_is_refused(place: Path) -> None:
+    with pytest.raises(InputError, match="not an http"):
+        fetch("ftp://127.0.0.1/file.bin", place, SHA256)
+
+
+def test_what_is_there_and_right_is_kept(server: ThreadingHTTPServer, place: Path) -> None:
+    place.parent.mkdir()
+    place.write_bytes(CONTENT)
+    before = place.stat()
+    fetch(f"{server.url}/good/file.bin", place, SHA256)
+    assert place.stat() == before
+    assert not server.asked
+
+
+def test_what_is_there_and_wrong_is_fetched_again(server: ThreadingHTTPServer, place: Path) -> None:
+    place.parent.mkdir()
+    place.write_bytes(CONTENT[:99])
+    fetch(f"{server.url}/good/file.bin", place, SHA256)
+    assert place.read_bytes() == CONTENT
+
+
+def test_what_is_wrong_does_not_stay_when_nothing_better_comes(server: ThreadingHTTPServer, place: Path) -> None:
+    place.parent.mkdir()
+    place.write_bytes(CONTENT[:99])
+    with pytest.raises(InputError):
+        fetch(f"{server.url}/absent/file.bin", place, SHA256)
+    assert left(place) == []
+
+
+def test_a_url_mirror_is_asked_first(server: ThreadingHTTPServer, place: Path) -> None:
+    fetch("http://127.0.0.1:9/elsewhere/file.bin?raw=1", place, SHA256, mirror=f"{server.url}/good/")
+    assert server.asked == {"/good/file.bin": 1}
+
+
+def test_the_url_is_asked_where_the_mirror_has_no_file(server: ThreadingHTTPServer, place: Path) -> None:
+    fetch(f"{server.url}/good/file.bin", place, SHA256, mirror=f"{server.url}/absent")
+    assert server.asked == {"/absent/file.bin": 1, "/good/file.bin": 1}
+
+
+def test_several_urls_are_asked_in_order(server: ThreadingHTTPServer, place: Path) -> None:
+    fetch([f"{server.url}/absent/file.bin", f"{server.url}/good/file.bin"], place, SHA256)
+    assert place.read_bytes() == CONTENT
+
+
+def test_mirror_paths_are_asked_in_order(server: ThreadingHTTPServer, place: Path) -> None:
+    paths = ["absent/file.bin", "good/file.bin"]
+    fetch("http://127.0.0.1:9/file.bin", place, SHA256, server.url, mirror_paths=paths)
+    assert place.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("inside", ["file.bin", "deep/down/file.bin"])
+def test_a_folder_mirror_is_copied_and_not_touched(tmp_path: Path, place: Path, inside: str) -> None:
+    original = tmp_path / "mirror" / inside
+    original.parent.mkdir(parents=True)
+    original.write_bytes(CONTENT)
+    before = original.stat().st_mtime_ns, sorted((tmp_path / "mirror").rglob("*"))
+    fetch("http://127.0.0.1:9/file.bin", place, SHA256, mirror=tmp_path / "mirror")
+    assert place.read_bytes() == CONTENT
+    assert not place.is_symlink()
+    assert (original.stat().st_mtime_ns, sorted((tmp_path / "mirror").rglob("*"))) == before
+
+
+def test_a_folder_may_hold_other_files_of_that_name(tmp_path: Path, place: Path) -> None:
+    for folder, content in (("a", b"another file"), ("b", CONTENT)):
+        (tmp_path / "mirror" / folder).mkdir(parents=True)
+        (tmp_path / "mirror" / folder / "file.bin").write_bytes(content)
+    fetch("http://127.0.0.1:9/file.bin", place, SHA256, mirror=tmp_path / "mirror")
+    assert place.read_bytes() == CONTENT
+
+
+def test_a_packed_file_in_a_folder_is_unpacked(tmp_path: Path, place: Path) -> None:
+    (tmp_path / "mirror" / "below").mkdir(parents=True)
+    (tmp_path / "mirror" / "below" / "file.bin.gz").write_bytes(gzip.compress(CONTENT))
+    fetch("http://127.0.0.1:9/file.bin", place, SHA256, mirror=tmp_path / "mirror")
+    assert place.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "finding"),
+    [
+        ("file.bin", CONTENT[:9], r"file\.bin has sha256 .*\(9 bytes\)"),
+        ("file.bin.gz", gzip.compress(CONTENT)[:-9], r"file\.bin\.gz not readable"),
+        ("file.bin.gz", b"no gzip", r"file\.bin\.gz not readable"),
+        ("other.bin", CONTENT, r"holds no file file\.bin"),
+    ],
+)
+def test_a_folder_without_the_right_file_is_described(
+    tmp_path: Path, place: Path, name: str, content: bytes, finding: str
+) -> None:
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / name).write_bytes(content)
+    with pytest.raises(InputError, match=finding):
+        fetch("http://127.0.0.1:9/file.bin", place, SHA256, mirror=tmp_path / "mirror", retries=0)
+    assert left(place) == []
+
+
+def test_a_missing_mirror_folder_is_described(tmp_path: Path, place: Path) -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        fetch("http://127.0.0.1:9/file.bin", place, SHA256, mirror=str(tmp_path / "absent"), retries=0)
+
+
+def test_a_git_blob_id_is_what_git_says(tmp_path: Path, server: ThreadingHTTPServer, place: Path) -> None:
+    # `printf 'test content\n' | git hash-object --stdin`, the example of the Git book.
+    example = tmp_path / "example"
+    example.write_bytes(b"test content\n")
+    assert file_hash(example, "git") == "d670460b4b4aece5915caf5c68d12f560a9fe3e4"
+    blob = hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT).hexdigest()
+    fetch(f"{server.url}/good/file.bin", place, f"git:{blob}")
+    with pytest.raises(InputError, match=f"has git {blob}"):
+        fetch(f"{server.url}/good/file.bin", place, "git:" + "1" * 40, retries=0)
+
+
+def test_one_of_several_hashes_is_enough(server: ThreadingHTTPServer, place: Path) -> None:
+    fetch(f"{server.url}/good/file.bin", place, [WRONG, MD5])
+    assert place.read_bytes() == CONTENT
+
+
+def test_repacked_content_is_recognised(tmp_path: Path) -> None:
+    (tmp_path / "mirror").mkdir()
+    packed = gzip.compress(CONTENT, compresslevel=1)
+    (tmp_path / "mirror" / "file.gz").write_bytes(packed)
+    unpacked_hash = f"uncompressed-{SHA256}"
+    place = tmp_path / "place" / "file.gz"
+    fetch("http://127.0.0.1:9/file.gz", place, [WRONG, unpacked_hash], mirror=tmp_path / "mirror")
+    assert place.read_bytes() == packed
+    (tmp_path / "mirror" / "file.gz").write_bytes(gzip.compress(CONTENT + b"!"))
+    place.unlink()
+    with pytest.raises(InputError, match="has sha256"):
+        fetch("http://127.0.0.1:9/file.gz", place, [WRONG, unpacked_hash], mirror=tmp_path / "mirror", retries=0)
+
+
+@pytest.mark.parametrize("text", ["md5:123", SHA256[7:], "crc:" + "0" * 32, "md5:" + "g" * 32, ""])
+def test_an_unknown_form_of_hash_is_refused(place: Path, text: str) -> None:
+    with pytest.raises(InputError, match="known form"):
+        fetch("http://127.0.0.1:9/file.bin", place, text)
+
+
+def run_script(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_the_command_line_fetches(server: ThreadingHTTPServer, place: Path) -> None:
+    done = run_script("--url", f"{server.url}/good/file.bin", "--hash", WRONG, "--hash", SHA256, "--output", str(place))
+    assert done.returncode == 0, done.stderr
+    assert place.read_bytes() == CONTENT
+
+
+def test_the_command_line_fails_in_one_line(server: ThreadingHTTPServer, tmp_path: Path, place: Path) -> None:
+    (tmp_path / "mirror").mkdir()
+    url = f"{server.url}/absent/file.bin"
+    done = run_script("--url", url, "--hash", SHA256, "--mirror", str(tmp_path / "mirror"), "--output", str(place))
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert url in done.stderr
+    assert left(place) == []
+
+
+def test_fetching_imports_no_torch() -> None:
+    code = "import sys, pooch, tqdm, requests, advtransfer.downloads; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=SCRIPT.parent, check=False).returncode == 0
+
+
+def test_the_authors_logs_come_from_a_mirror_folder(shared: Path, place: Path) -> None:
+    fetch(
+        "https://raw.githubusercontent.com/utrerf/robust_transfer_learning/"
+        "88718d38a5eeee5e169f407ff0aa7c55a5a358ba/results/consolidated_results.csv",
+        place,
+        "git:4a39972447031975adbed3f8c6ae31c582137bfa",
+        mirror=shared / "reference",
+    )
+    assert file_hash(place, "sha256") == "6f801fbe6beda4305a90941de51bdb9b197ebee1075364519bd209913e5a9369"
