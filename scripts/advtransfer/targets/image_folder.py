@@ -46,7 +46,9 @@ def build(settings: Mapping[str, Any], downloads: Path, place: str) -> Dataset:
     for part, classes in parts.items():
         for label, name in enumerate(classes):
             if label not in labels[part]:
-                raise InputError(f"{place}: class '{name}' of {folder} has no readable image for {part}ing. Add images.")
+                raise InputError(
+                    f"{place}: class '{name}' of {folder} has no readable image for {part}ing. Add images."
+                )
     everything = images["train"] + images["test"]
     sizes = sorted({array.shape[:2] for array in everything})
     if len(sizes) > 1:

@@ -148,7 +148,7 @@ def test_a_class_that_skipping_empties_is_refused(tmp_path: Path) -> None:
     fill_split(tmp_path)
     for file in (tmp_path / "test" / "oak").iterdir():
         damage(file, "text")
-    with pytest.raises(InputError, match="class 'oak' .* has no readable image for testing"):
+    with pytest.raises(InputError, match=r"class 'oak' .* has no readable image for testing"):
         read(tmp_path, unreadable="skip")
 
 
