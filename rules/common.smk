@@ -82,7 +82,9 @@ def target_settings(wildcards):
 def target_files(wildcards):
     """A hash of an image folder's file names and sizes, so that a changed folder is read again."""
     entry = config["targets"][wildcards.target]
-    return fingerprint(entry["path"]) if entry["kind"] == "image_folder" else None
+    if entry["kind"] != "image_folder":
+        return "none"
+    return fingerprint(entry, f"config: target '{wildcards.target}'")
 
 
 def target_code(wildcards):

@@ -1,5 +1,7 @@
 """One module for each kind of target; each has build(settings, downloads, place), which returns a Dataset.
 
-settings: the target's entry in the configuration. downloads: the folder in which fetched archives are kept. place: where
-the entry stands ("config.yaml: target 'leaves'"), which begins every error message.
+settings: the target's entry in the configuration. downloads: the folder in which fetched archives are kept.
+place: where the entry stands ("config.yaml: target 'leaves'"), which begins every error message.
+
+Besides, without torch: `counts` has the sizes of targets of fixed content, `listing` those of image folders.
 """

@@ -1,5 +1,6 @@
 """Which files an image folder holds, from its directories alone: cheap enough to look before any job runs."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -72,3 +73,15 @@ def _class_files(folder: Path, place: str) -> dict[str, list[Path]]:
     if len(classes) < 2:
         raise InputError(f"{place}: {folder} has {len(classes)} class folder(s). At least 2 are needed, one per class.")
     return classes
+
+
+def fingerprint(settings: Mapping[str, Any], place: str) -> str:
+    """Hash of the names and sizes in bytes of an image folder's files, 16 hexadecimal digits: changes when they do.
+
+    Raises InputError like `list_image_folder`.
+    """
+    folder = Path(settings["path"])
+    parts = list_image_folder(folder, settings.get("test_share"), place)
+    files = sorted(file for classes in parts.values() for group in classes.values() for file in group)
+    listing = "\n".join(f"{file.relative_to(folder).as_posix()} {file.stat().st_size}" for file in files)
+    return hashlib.sha256(listing.encode()).hexdigest()[:16]
