@@ -1,6 +1,7 @@
 # Validation, wildcard constraints and the functions that rules take their inputs and parameters from.
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -125,6 +126,16 @@ def download_entry(wildcards):
         for entry in config["sources"].values()
         if entry.get("file") == wildcards.file
     )
+
+
+def download_hash(wildcards):
+    """The option that says what a downloaded file must hash to; nothing where no hash is published."""
+    known = download_entry(wildcards)["hash"]
+    return f"--hash {known}" if known else ""
+
+
+def mirror_option():
+    return f"--mirror {shlex.quote(config['mirror'])}" if config["mirror"] else ""
 
 
 def downloadable():

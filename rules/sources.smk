@@ -54,9 +54,9 @@ rule download:
         "../envs/torch.yaml"
     params:
         url=lambda wildcards: download_entry(wildcards)["url"],
-        hash=lambda wildcards: download_entry(wildcards)["hash"] or "none",
-        mirror=config["mirror"] or "none",
+        hash=download_hash,
+        mirror=mirror_option(),
         code=code_of("download.py"),
     shell:
-        "python {SCRIPTS}/download.py --url {params.url:q} --hash {params.hash} --mirror {params.mirror:q}"
+        "python {SCRIPTS}/download.py --url {params.url:q} {params.hash} {params.mirror}"
         " --output {output} 2> {log}"

@@ -16,9 +16,9 @@ def main() -> None:
     )
     parser.add_argument(
         "--hash",
-        required=True,
         action="append",
-        help="sha256:..., sha1:..., md5:... or git:<blob id>; given several times, one has to match",
+        default=[],
+        help="sha256:..., sha1:..., md5:... or git:<blob id>; given several times, one has to match; without it, none",
     )
     parser.add_argument("--mirror", help="URL prefix or folder that is asked before the address")
     parser.add_argument("--output", required=True, help="file to write")

@@ -39,7 +39,9 @@ def fetch(
     at `destination` is removed first, so that what lies there afterwards is right or absent.
 
     url: one address, or several of the same file.
-    known_hash: "sha256:...", "sha1:...", "md5:..." or "git:..." (a git blob id); one of several is enough. With
+    known_hash: "sha256:...", "sha1:...", "md5:..." or "git:..." (a git blob id); one of several is enough, and of a
+        SHA-256 its first 8 digits or more (file names such as resnet50-0676ba61.pth hold them). An empty list: no hash
+        is published; what arrives is taken as it is, and its SHA-256 is printed. With
         "uncompressed-" before it (as in "uncompressed-md5:...") it is the hash of what a gzip file holds, since packing
         the same content again gives other bytes.
     mirror: a URL prefix, which is asked for <mirror>/<name>; or a local folder, where <folder>/<name>, that name
@@ -164,8 +166,9 @@ def _one_line(error: BaseException) -> str:
 def _parse_hash(text: str) -> tuple[str, str]:
     """Split "md5:0123..." into its kind and its digits."""
     kind, _, digits = text.strip().lower().partition(":")
-    length = HASH_DIGITS.get(kind.removeprefix("uncompressed-"))
-    if len(digits) != length or not set(digits) <= set("0123456789abcdef"):
+    length = HASH_DIGITS.get(kind.removeprefix("uncompressed-"), 0)
+    shortest = 8 if kind == "sha256" else max(length, 1)
+    if not shortest <= len(digits) <= length or not set(digits) <= set("0123456789abcdef"):
         raise InputError(
             f"hash '{text}': not a hash in a known form. Write it as one of "
             f"{', '.join(f'{name}:<{count} hexadecimal digits>' for name, count in HASH_DIGITS.items())}."
@@ -177,8 +180,13 @@ def _finding(path: Path, hashes: Sequence[tuple[str, str]]) -> str | None:
     """None if the file has one of the hashes, else what it has instead."""
     for kind, digits in hashes:
         found = file_hash(path, kind)
-        if found == digits:
+        if found is not None and found.startswith(digits):
             return None
+    if not hashes:
+        print(
+            f"{path}: no hash is published to compare with; its SHA-256 is {file_hash(path, 'sha256')}", file=sys.stderr
+        )
+        return None
     # The first is the file's own; what follows is a substitute for it.
     kind, digits = hashes[0]
     return f"has {kind} {file_hash(path, kind)}, not {digits} ({path.stat().st_size} bytes)"

@@ -39,9 +39,6 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
             _known(source["dataset"], config["targets"], f"sources.{name}.dataset", "target")
         if source.get("threat"):
             _check_threat(source["threat"], f"sources.{name}.threat")
-    for name, target in config["targets"].items():
-        if target["kind"] == "image_folder" and "path" not in target:
-            raise InputError(f"config: targets.{name}: found no 'path'. Give the folder that holds the images.")
     for name, experiment in config["experiments"].items():
         _check_experiment(config, name, experiment)
 
@@ -66,10 +63,12 @@ def _one_line(error: ValidationError) -> str:
     if error.validator == "uniqueItems":
         twice = next(item for index, item in enumerate(found) if item in found[:index])
         return f"config: {key}: {twice} is listed twice. Remove one."
-    remedy = error.schema.get("description") or f"It must satisfy {error.validator}: {value}."
-    if error.validator in ("enum", "const"):
-        choices = value if isinstance(value, list) else [value]
-        remedy = _suggest(str(found), [str(choice) for choice in choices])
+    if "description" in error.schema:
+        remedy = error.schema["description"]
+    elif error.validator == "enum":
+        remedy = _suggest(str(found), map(str, value))
+    else:
+        remedy = f"It must satisfy {error.validator}: {value}."
     return f"config: {key}: found {found!r}. {remedy}"
 
 

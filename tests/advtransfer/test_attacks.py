@@ -35,7 +35,15 @@ def batch(seed: int = 0, n: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
 def test_adversarial_images_stay_in_the_ball_and_in_the_unit_cube(kind, epsilon, steps, random_start, keep_best, seed):
     threat, (images, labels) = kind(epsilon), batch(seed)
     adversarial = pgd(
-        small_network(), images, labels, threat, steps, None, random_start, keep_best, torch.Generator().manual_seed(seed)
+        small_network(),
+        images,
+        labels,
+        threat,
+        steps,
+        None,
+        random_start,
+        keep_best,
+        torch.Generator().manual_seed(seed),
     )
     assert adversarial.shape == images.shape
     assert adversarial.min() >= 0

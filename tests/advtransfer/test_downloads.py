@@ -252,6 +252,24 @@ def test_one_of_several_hashes_is_enough(server: ThreadingHTTPServer, place: Pat
     assert place.read_bytes() == CONTENT
 
 
+def test_the_first_digits_of_a_sha256_are_enough(server: ThreadingHTTPServer, place: Path) -> None:
+    """torchvision's checkpoints carry eight digits in their names."""
+    fetch(f"{server.url}/good/file.bin", place, SHA256[: len("sha256:") + 8])
+    assert place.read_bytes() == CONTENT
+    with pytest.raises(InputError, match="not 00000000"):
+        fetch(f"{server.url}/good/file.bin", place, "sha256:00000000", retries=0)
+
+
+def test_without_a_published_hash_it_says_so(
+    server: ThreadingHTTPServer, place: Path, capsys: pytest.CaptureFixture
+) -> None:
+    fetch(f"{server.url}/good/file.bin", place, [])
+    assert place.read_bytes() == CONTENT
+    assert f"no hash is published to compare with; its SHA-256 is {SHA256[7:]}" in capsys.readouterr().err
+    with pytest.raises(InputError):
+        fetch(f"{server.url}/truncated/file.bin", place.with_name("other"), [], retries=0)
+
+
 def test_repacked_content_is_recognised(tmp_path: Path) -> None:
     (tmp_path / "mirror").mkdir()
     packed = gzip.compress(CONTENT, compresslevel=1)

@@ -83,7 +83,10 @@ def test_a_source_artefact_gives_its_network_back(source):
         (lambda tensors: tensors.pop("layer2.0.bn1.weight"), "tensor 'layer2.0.bn1.weight' is missing"),
         (lambda tensors: tensors.update({"fc.weight": torch.zeros(7, 256)}), "shape \\[7, 256\\]"),
         (lambda tensors: tensors["conv1.weight"].view(-1)[0].fill_(float("nan")), "NaN or infinite"),
-        (lambda tensors: tensors.update({"layer5.weight": torch.zeros(1)}), "'layer5.weight' \\(and 0 more\\) is unknown"),
+        (
+            lambda tensors: tensors.update({"layer5.weight": torch.zeros(1)}),
+            "'layer5.weight' \\(and 0 more\\) is unknown",
+        ),
     ],
 )
 def test_tensors_that_do_not_fit_are_named(source, tmp_path, change, message):

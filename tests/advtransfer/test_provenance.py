@@ -9,7 +9,9 @@ from advtransfer.provenance import code_of
 def scripts(tmp_path):
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "__init__.py").write_text("")
-    (tmp_path / "package" / "used.py").write_text('"""Docs."""\n\n\ndef f(x):\n    """More."""\n    return "# no comment", x\n')
+    (tmp_path / "package" / "used.py").write_text(
+        '"""Docs."""\n\n\ndef f(x):\n    """More."""\n    return "# no comment", x\n'
+    )
     (tmp_path / "package" / "lazy.py").write_text("VALUE = 1\n")
     (tmp_path / "package" / "unused.py").write_text("VALUE = 1\n")
     (tmp_path / "main.py").write_text(

@@ -57,7 +57,9 @@ class Checkout:
         """The jobs of a dry run: {rule: [first output of each job]}, without the final `all`."""
         text = self.snakemake("-n", "--quiet", "host", *arguments).stdout
         jobs: dict[str, list[str]] = {}
-        for rule, output in re.findall(r"^(?:local)?rule (\w+):\n(?:    (?!output).*\n)*    output: ([^,\n]+)", text, re.M):
+        for rule, output in re.findall(
+            r"^(?:local)?rule (\w+):\n(?:    (?!output).*\n)*    output: ([^,\n]+)", text, re.M
+        ):
             jobs.setdefault(rule, []).append(output)
         jobs.pop("all", None)
         assert jobs or "Nothing to be done" in text, text

@@ -10,7 +10,9 @@ FIGURES = ["figures/fig2.pdf", "figures/fig4.pdf", "figures/table5.csv"]
 TINY = ["--configfile", "tiny.yaml"]
 
 
-def transfers(images, chunk="0-1", sources=("mini_l2", "mini_natural"), target="digits", blocks=(1, 3), protocol="tiny"):
+def transfers(
+    images, chunk="0-1", sources=("mini_l2", "mini_natural"), target="digits", blocks=(1, 3), protocol="tiny"
+):
     """The transfer jobs that figures 2 and 4 need: 3 blocks of both sources, the other blocks of the robust one."""
     return sorted(
         f"results/transfer/{protocol}/{source}/{target}/blocks{count}_n{n}/seeds{chunk}.parquet"

@@ -1,0 +1,153 @@
+"""Every mistake in the configuration is one line that names the key, the finding and the remedy."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from advtransfer import settings
+from advtransfer.errors import InputError
+from advtransfer.targets.counts import COUNTS
+
+PROJECT = Path(__file__).resolve().parents[2]
+SCHEMA = PROJECT / "rules" / "config.schema.yaml"
+MINE = {
+    "protocol": "demo",
+    "sources": {"natural": "mini_natural", "robust": "mini_l2"},
+    "targets": ["digits"],
+    "images": [100, "all"],
+    "seeds": 5,
+    "blocks": [3],
+}
+
+
+@pytest.fixture
+def config():
+    content = yaml.safe_load((PROJECT / "config.yaml").read_text())
+    content["experiments"]["mine"] = copy.deepcopy(MINE)
+    content["experiment"] = "mine"
+    return content
+
+
+def counts(config):
+    targets = config["experiments"][config["experiment"]]["targets"]
+    kinds = {target: config["targets"][target] for target in targets}
+    return {target: COUNTS[entry.get("dataset", entry["kind"])] for target, entry in kinds.items()}
+
+
+def resolve(config):
+    settings.check(config, SCHEMA)
+    return settings.resolve_experiment(config, counts(config), "rows.parquet")
+
+
+def change(config, path, value):
+    *parents, last = path.split(".")
+    for key in parents:
+        config = config[key]
+    if value is KeyError:
+        del config[last]
+    else:
+        config[last] = value
+
+
+def test_the_projects_own_configuration_is_right(config):
+    for experiment in ("demo", "published", "slice", "paper", "mine"):
+        config["experiment"] = experiment
+        assert resolve(config)["name"] == experiment
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("experiment", "papr", "config: experiment: no experiment is named 'papr'. Did you mean 'paper'?"),
+        ("experiment", "xyz", "no experiment is named 'xyz'. Choose one of: demo, published, slice, paper, mine."),
+        ("sorces", {}, "config: top level: unknown key 'sorces'. Did you mean 'sources'?"),
+        ("protocols.demo.learning_rte", 0.1, "config: protocols.demo: unknown key 'learning_rte'. Did you mean 'learning_rate'?"),
+        ("protocols.demo.learning_rate", KeyError, "config: protocols.demo: key 'learning_rate' is missing. Add it."),
+        ("protocols.demo.learning_rate", "fast", "config: protocols.demo.learning_rate: found 'fast'. Give a positive number."),
+        ("protocols.demo.batch_norm", "adopt", "config: protocols.demo.batch_norm: found 'adopt'. Did you mean 'adapt'?"),
+        ("experiments.mine.protocol", "dmo", "config: experiments.mine.protocol: no protocol is named 'dmo'. Did you mean 'demo'?"),
+        ("experiments.mine.sources.robust", "mini_l3", "experiments.mine.sources.robust: no source is named 'mini_l3'. Did you mean 'mini_l2'?"),
+        ("experiments.mine.targets", ["digit"], "experiments.mine.targets: no target is named 'digit'. Did you mean 'digits'?"),
+        ("experiments.mine.targets", ["digits", "digits"], "config: experiments.mine.targets: digits is listed twice. Remove one."),
+        ("experiments.mine.sources.natural", KeyError, "experiments.mine.sources: found robust, but no 'natural' source to compare with. Add 'natural: NAME'."),
+        ("experiments.mine.sources.robust", "mini_natural", "experiments.mine.sources: 'mini_natural' fills two roles. Give each role a source of its own."),
+        ("experiments.mine.sources.sturdy", "mini_l2", "experiments.mine.sources: unknown key 'sturdy'. Choose one of: natural, robust, linf_small, linf_large."),
+        ("experiments.mine.images", [100, 5000], "experiment 'mine' asks for 5000 images; target 'digits' has 1297 for training. Lower 'images'."),
+        ("experiments.mine.images", [5], "experiment 'mine' asks for 5 images; target 'digits' has 10 classes and each needs one. Raise 'images'."),
+        ("experiments.mine.images", [100, 100], "config: experiments.mine.images: 100 is listed twice. Remove one."),
+        ("experiments.mine.images", ["everything"], "config: experiments.mine.images.0: found 'everything'. Give whole numbers of images or 'all'."),
+        ("experiments.mine.seeds", 21, "config: experiments.mine.seeds: found 21, but 'seeds' lists 20. Lower it or list more seeds."),
+        ("experiments.mine.seeds", "author", "config: experiments.mine.seeds: no schedule is named 'author'. Did you mean 'authors'?"),
+        ("experiments.mine.blocks", [3, 17], "config: experiments.mine.blocks.1: found 17. The networks have 16 blocks; give 0 to 16."),
+        ("experiments.mine.fig3", {"images": 200}, "experiments.mine.fig3.images: found 200, which is not a size of every target. Choose one of: 100, 1297."),
+        ("experiments.mine.fig3", {"images": 100, "epochs": [2]}, "experiments.mine.fig3.epochs: found 2, which protocol 'demo' does not evaluate at 100 images."),
+        ("seeds", [1, 2, 1], "config: seeds: 1 is listed twice. Remove one."),
+        ("sources.mini_linf_small.threat.epsilon", 2, "sources.mini_linf_small.threat.epsilon: found 2 for linf, but pixels lie in [0, 1]. Write 2/255."),
+        ("sources.mini_l2.threat.epsilon", "half", "sources.mini_l2.threat.epsilon: found 'half'. Write a number, or a fraction such as 4/255."),
+        ("sources.mini_l2.threat.epsilon", 0, "sources.mini_l2.threat.epsilon: found 0. Use a positive radius, or 'threat: null'."),
+        ("sources.mini_l2.threat.norm", "l3", "config: sources.mini_l2.threat.norm: found 'l3'. Choose one of: l2, linf."),
+        ("sources.mini_l2.kind", "flie", "config: sources.mini_l2.kind: found 'flie'. Did you mean 'file'?"),
+        ("sources.mini_l2.path", KeyError, "config: sources.mini_l2: key 'path' is missing. Add it."),
+        ("targets.leaves", {"kind": "image_folder"}, "config: targets.leaves: key 'path' is missing. Add it."),
+        ("targets.leaves", {"kind": "digits", "path": "x"}, "config: targets.leaves: unknown key 'path'. Choose one of: kind, label."),
+        ("targets.my-leaves", {"kind": "digits"}, "my-leaves"),
+        ("seed_schedules.paper", [{"seeds": 3}, {"images_up_to": 5, "seeds": 1}], "seed_schedules.paper: found images_up_to limits"),
+        ("style", {"fig22": {}}, "config: style: found 'fig22'. Did you mean 'fig2'?"),
+    ],
+)  # fmt: skip
+def test_mistakes(config, path, value, message):
+    change(config, path, value)
+    with pytest.raises(InputError) as error:
+        resolve(config)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_papers_grid_has_12576_models_and_the_authors_7776(config):
+    """Table 2, and the authors' logs (docs/protocol.md)."""
+    config["experiment"] = "paper"
+    assert settings.count_models(resolve(config)) == 12_576
+    config["experiments"]["paper"]["seeds"] = "authors"
+    assert settings.count_models(resolve(config)) == 7_776
+
+
+def test_sizes_and_seeds_of_the_paper(config):
+    config["experiment"] = "paper"
+    sizes = resolve(config)["sizes"]
+    few = [[100 * 2**i, 20] for i in range(5)] + [[3200, 10], [6400, 10], [12800, 5], [25600, 5]]
+    assert sizes["cifar100"] == [*few, [50_000, 1]]
+    assert sizes["svhn"] == [*few, [73_257, 1]]
+
+
+def test_protocol_by_size(config):
+    """100 epochs up to 1,600 images, else 150; evaluated every 20 or every 10 epochs (protocol, authors' run)."""
+    small = settings.resolve_protocol(config, "paper", 1600)
+    large = settings.resolve_protocol(config, "paper", 3200)
+    assert small["evaluated_epochs"] == [1, 21, 41, 61, 81, 100]
+    assert large["evaluated_epochs"] == [*range(1, 150, 10), 150]
+    assert (small["epochs"], large["epochs"]) == (100, 150)
+
+
+def test_fig3_without_a_choice_shows_the_largest_common_size_at_all_evaluated_epochs(config):
+    resolved = resolve(config)
+    evaluated = settings.resolve_protocol(config, "demo", 1297)["evaluated_epochs"]
+    assert resolved["fig3"] == {"images": 1297, "epochs": evaluated}
+
+
+@pytest.mark.parametrize(("text", "value"), [("4/255", 4 / 255), (3, 3.0), (0.5, 0.5), ("0.5/255", 0.5 / 255)])
+def test_epsilon(text, value):
+    assert settings.parse_epsilon(text) == value
+
+
+@pytest.mark.parametrize("text", ["4/0", "4/255px", "-1/255", "eps"])
+def test_epsilon_refused(text):
+    with pytest.raises(InputError, match="Write a number"):
+        settings.parse_epsilon(text)
+
+
+def test_labels(config):
+    assert resolve(config)["labels"] == {"mini_natural": "natural", "mini_l2": "L2, ε = 0.5", "digits": "digits"}
+    assert settings.source_label(config["sources"]["linf_4"]) == "L∞, ε = 4/255"
+    assert settings.source_label({"threat": None, "label": "mine"}) == "mine"
