@@ -124,7 +124,9 @@ def test_signs_of_all_differences():
     }
     for figure, deltas in expected.items():
         table = TABLES[figure](rows, experiment)
-        found = table[table["quantity"] == "delta"].groupby(["source", "blocks", "minus_source", "minus_blocks"])["mean"]
+        found = table[table["quantity"] == "delta"].groupby(["source", "blocks", "minus_source", "minus_blocks"])[
+            "mean"
+        ]
         assert found.first().to_dict() == pytest.approx(deltas), figure
         assert (table["quantity"] != "missing").all()
 
