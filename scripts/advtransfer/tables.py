@@ -89,6 +89,14 @@ def interrupts(run: tuple[int, ...], other: tuple[int, ...]) -> bool:
     return len(run) < len(other) and other[: len(run)] == run
 
 
+def require_unique(rows: pd.DataFrame) -> None:
+    """Raise InputError where an epoch of a model occurs twice."""
+    twice = rows.duplicated([*RUN, "epoch"])
+    if twice.any():
+        row = rows.loc[twice.idxmax()]
+        raise InputError(f"rows: epoch {row['epoch']} of {_model(row)} occurs twice. Keep one of them.")
+
+
 def last_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """The row of each model's last evaluated epoch, sorted by source, target, blocks, images, seed.
 
@@ -96,12 +104,8 @@ def last_rows(rows: pd.DataFrame) -> pd.DataFrame:
     its own last epoch. Raises InputError where an epoch of a model occurs twice, or where a model stopped early: its
     evaluated epochs are the beginning of those of another seed.
     """
+    require_unique(rows)
     rows = rows.sort_values([*RUN, "epoch"], ignore_index=True)
-    twice = rows.duplicated([*RUN, "epoch"])
-    if twice.any():
-        raise InputError(
-            f"rows: epoch {rows['epoch'][twice.idxmax()]} of {_model(rows.loc[twice.idxmax()])} occurs twice. Keep one."
-        )
     last = rows[~rows.duplicated(RUN, keep="last")]
     # Only cells whose models differ in length can hold a model that stopped early.
     lengths = last.groupby(CELL)["epoch"].transform("nunique")
@@ -159,6 +163,7 @@ class _Accuracies:
         mine = mine.merge(pd.DataFrame(self.grid)[CELL], on=CELL)
         if figure == "fig3":
             self.epochs = experiment["fig3"]["epochs"]
+            require_unique(mine)
             mine = mine[mine["epoch"].isin(self.epochs)].sort_values([*RUN, "epoch"])
         else:
             self.epochs = [None]

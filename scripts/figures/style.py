@@ -415,14 +415,8 @@ def draw_comparison(
     columns = min(columns, 4)
     rows = math.ceil(len(targets) / columns)
     # A single row is drawn higher, or the tall panel would not be tall.
-    wide, high, left, gap, under, over = (
-        1.75,
-        (1.5 if rows > 1 else 2.2),
-        0.62,
-        0.42,
-        0.62 if x == "images" else 0.42,
-        0.28,
-    )
+    wide, high, left, gap, over = 1.75, (1.5 if rows > 1 else 2.2), 0.62, 0.42, 0.28
+    under = room_below(labels_fit(x_of(accuracy, x), wide))
     tall = 2.9 if len(delta) else 0.0
     across = left + columns * wide + (columns - 1) * gap
     width = across + (left + 0.1 + tall if tall else 0) + 0.15

@@ -1,0 +1,222 @@
+"""The authors' logs as rows; with --shared, against the real file."""
+
+import csv
+import gzip
+import sys
+from collections import defaultdict
+from pathlib import Path
+from statistics import fmean
+
+import pandas as pd
+import pytest
+
+from advtransfer import published
+from advtransfer.errors import InputError
+from advtransfer.tables import PUBLISHED, ROW_COLUMNS, TABLES, table5
+
+LABELS = {"natural": "natural", "l2_3": "L2", "linf_4": "Linf 4", "linf_8": "Linf 8"}
+EXPERIMENT = {
+    "name": "published",
+    "protocol": "paper",
+    "sources": {"natural": "natural", "robust": "l2_3", "linf_small": "linf_4", "linf_large": "linf_8"},
+    "targets": list(published.ALL_IMAGES),
+    "labels": LABELS,
+    "sizes": {
+        target: [[images, 10] for images in published.SIZES[:7]] + [[12_800, 5], [25_600, 5], [images, 1]]
+        for target, images in published.ALL_IMAGES.items()
+    },
+    "blocks": [0, 1, 3, 9],
+    "fig3": {"images": 3200, "epochs": [11, 21, 41, 81, 150]},
+    "rows": "results/published/rows.parquet",
+    "seeds_per_job": [[6400, 5], [1_000_000_000, 1]],
+}
+
+
+def a_log(*lines: dict) -> pd.DataFrame:
+    """Lines of a log in the authors' columns, each changed from a valid one."""
+    line = {
+        "epoch": 100,
+        "nat_prec1": 50.0,
+        "adv_prec1": -1.0,
+        "nat_loss": 1.5,
+        "adv_loss": -1.0,
+        "train_prec1": 75.0,
+        "train_loss": 0.5,
+        "time": 12.5,
+        "source_eps": 3,
+        "target_ds": "svhn",
+        "num_training_images": 200,
+        "unfrozen_blocks": 3,
+        "seed": 20_000_000,
+    }
+    return pd.DataFrame([line | change for change in lines])
+
+
+def write(log: pd.DataFrame, folder: Path, name: str = "log.csv") -> Path:
+    # The authors' first column is an index that starts again in every part of the file.
+    log.to_csv(folder / name, index=[0] * len(log))
+    return folder / name
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.csv.gz"])
+def test_units_names_and_order(tmp_path, name):
+    log = a_log(
+        {"source_eps": 8}, {"source_eps": 0, "epoch": 21, "nat_prec1": 12.5}, {"source_eps": 0}, {"source_eps": -1}
+    )
+    said = []
+    rows = published.read_log(write(log, tmp_path, name), said.append)
+    assert list(rows) == ROW_COLUMNS
+    assert list(rows["source"]) == ["natural", "natural", "linf_8"]
+    first = rows.iloc[0]
+    assert (first["protocol"], first["target"], first["blocks"], first["images"]) == ("paper", "svhn", 3, 200)
+    assert (first["epoch"], first["seed"], first["seconds"]) == (21, 20_000_000, 12.5)
+    assert (first["test_accuracy"], first["train_accuracy"]) == (0.125, 0.75)
+    assert (first["test_loss"], first["train_loss"]) == (1.5, 0.5)
+    assert "4 lines; 1 of training from scratch" in said[0]
+
+
+def test_word_for_word_repetitions_count_once_and_contradictions_are_refused(tmp_path):
+    said = []
+    rows = published.read_log(write(a_log({}, {}), tmp_path), said.append)
+    assert len(rows) == 1
+    assert "1 repeated word for word" in said[0]
+    with pytest.raises(InputError, match=r"1 epoch\(s\) logged twice with different values, the first: l2_3 on svhn"):
+        published.read_log(write(a_log({}, {"nat_prec1": 51.0}), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"source_eps": 5}, "column source_eps, line 3: .*5.* is not one of 0, 3, 4, 8"),
+        ({"target_ds": "stl10"}, "column target_ds, line 3: 'stl10' is not one of cifar100"),
+        ({"unfrozen_blocks": 6}, "column unfrozen_blocks, line 3"),
+        ({"num_training_images": 60_000}, "column num_training_images, line 3"),  # SVHN has 73,257
+        ({"nat_prec1": float("nan")}, "column nat_prec1, line 3: .* is not a finite number"),
+        ({"nat_loss": float("inf")}, "column nat_loss, line 3"),
+        ({"epoch": 1.5}, "column epoch, line 3: .* is not a whole number"),
+        ({"nat_prec1": 101.0}, "column nat_prec1, line 3"),
+    ],
+)
+def test_bad_values_name_their_line(tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        published.read_log(write(a_log({}, {"epoch": 21} | change), tmp_path))
+
+
+def test_missing_columns_and_files(tmp_path):
+    with pytest.raises(InputError, match=r"column\(s\) seed missing"):
+        published.read_log(write(a_log({}).drop(columns="seed"), tmp_path))
+    with pytest.raises(InputError, match="no such file"):
+        published.read_log(tmp_path / "absent.csv")
+
+
+def test_odd_runs_are_described(tmp_path):
+    runs = {20_000_000: (1, 6, 11), 20_100_000: (1, 6), 20_200_000: (1, 21, 41)}
+    lines = [
+        {"seed": seed, "epoch": epoch, "num_training_images": 3200} for seed, epochs in runs.items() for epoch in epochs
+    ]
+    said = []
+    published.read_log(write(a_log(*lines), tmp_path), said.append)
+    assert "3 models have not the paper's number of epochs" in said[1]
+    assert "1 cells mix models of different lengths: svhn at 3200 images" in said[2]
+    assert "1 model(s) on svhn at 3200 images stopped early, at epoch 6: l2_3 (3 blocks)" in said[3]
+
+
+def test_only_the_papers_epochs_make_published_values(tmp_path):
+    lines = [
+        {"num_training_images": 1600, "seed": 20_000_000, "nat_prec1": 40.0},
+        {"num_training_images": 1600, "seed": 20_100_000, "nat_prec1": 60.0},
+        {"num_training_images": 1600, "seed": 20_100_000, "nat_prec1": 99.0, "epoch": 81},
+        {"num_training_images": 1600, "unfrozen_blocks": 1},
+        {"num_training_images": 3200, "epoch": 150, "nat_prec1": 70.0},
+        {"num_training_images": 6400, "epoch": 150},
+        {"num_training_images": 6400, "epoch": 50, "seed": 20_100_000},
+    ]
+    means = published.table5_means(published.read_log(write(a_log(*lines), tmp_path)))
+    assert means.to_dict("list") == {
+        "target": ["svhn", "svhn"],
+        "images": [1600, 3200],
+        "source": ["l2_3", "l2_3"],
+        "published_percent": pytest.approx([50.0, 70.0]),
+        "models": [2, 1],
+    }
+
+
+def test_torch_is_not_imported():
+    import subprocess
+
+    code = "import sys; import advtransfer.published; sys.exit('torch' in sys.modules)"
+    scripts = Path(published.__file__).resolve().parents[1]
+    subprocess.run([sys.executable, "-c", code], cwd=scripts, check=True)
+
+
+@pytest.fixture(scope="module")
+def log_file(shared: Path) -> Path:
+    return shared / "reference" / "consolidated_results.csv.gz"
+
+
+@pytest.fixture(scope="module")
+def rows(log_file: Path) -> pd.DataFrame:
+    return published.read_log(log_file)
+
+
+@pytest.fixture(scope="module")
+def means_by_hand(log_file: Path) -> dict[tuple[str, int, str], tuple[float, int]]:
+    """{(target, images, source): (mean accuracy of the last epoch at 3 blocks in percent, models)}, with csv alone."""
+    names = {"0": "natural", "3": "l2_3", "4": "linf_4", "8": "linf_8"}
+    last: dict[tuple, tuple[int, float]] = {}
+    with gzip.open(log_file, "rt", newline="") as file:
+        for line in csv.DictReader(file):
+            if line["source_eps"] in names and line["unfrozen_blocks"] == "3":
+                cell = (line["target_ds"], int(line["num_training_images"]), names[line["source_eps"]])
+                run = (cell, line["seed"])
+                last[run] = max(last.get(run, (0, 0.0)), (int(line["epoch"]), float(line["nat_prec1"])))
+    values = defaultdict(list)
+    for (cell, _), (_, accuracy) in last.items():
+        values[cell].append(accuracy)
+    return {cell: (fmean(accuracies), len(accuracies)) for cell, accuracies in values.items()}
+
+
+def test_real_log_is_read_whole(rows):
+    assert len(rows) == 29_680 - 235
+    assert len(rows.drop_duplicates(["source", "target", "blocks", "images", "seed"])) == 4_806
+    assert set(rows[rows["source"] == "linf_8"]["target"]) == {"cifar10", "svhn"}
+    assert rows["test_accuracy"].between(0, 1).all()
+    assert rows["train_accuracy"].between(0, 1).all()
+
+
+def test_real_log_has_three_models_that_stopped_early(rows):
+    stopped = [line for line in published.describe_schedules(rows) if "stopped early" in line]
+    assert len(stopped) == 1
+    assert "3 model(s) on svhn at 73257 images stopped early, at epoch 21" in stopped[0]
+
+
+def test_table5_is_the_authors_mean_in_every_cell(rows, means_by_hand):
+    table = table5(rows, EXPERIMENT)
+    found = {
+        (line.target, line.images, line.source): (line.accuracy_percent, line.models)
+        for line in table.itertuples(index=False)
+    }
+    assert len(found) == 200
+    assert found.keys() == means_by_hand.keys()
+    for cell, (accuracy, models) in means_by_hand.items():
+        assert found[cell][0] == pytest.approx(accuracy, abs=1e-9)
+        assert found[cell][1] == models
+    covered = table.dropna(subset="published_percent")
+    assert len(covered) == 100
+    assert set(covered["images"]) == {100, 200, 400, 800, 1600}
+    assert (covered["accuracy_percent"] - covered["published_percent"]).abs().max() < 1e-9
+
+
+def test_shipped_published_values_are_what_the_log_gives(rows):
+    shipped = pd.read_csv(PUBLISHED)
+    computed = published.table5_means(rows)
+    pd.testing.assert_frame_equal(shipped, computed, check_exact=False, rtol=0, atol=1e-9, check_dtype=False)
+
+
+def test_every_figure_can_be_made_of_the_real_log(rows):
+    drawn = {figure: make(rows, EXPERIMENT) for figure, make in TABLES.items() if figure != "table5"}
+    # Natural against robust at 3 blocks: 6 targets, 10 sizes each.
+    assert (drawn["fig2"]["quantity"].value_counts()[["accuracy", "delta"]] == [120, 60]).all()
+    nine = drawn["fig4"][drawn["fig4"]["blocks"] == 9]
+    assert set(nine["quantity"]) == {"missing"}
+    assert (nine["models"] == 0).all()

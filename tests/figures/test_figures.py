@@ -1,0 +1,327 @@
+"""What the figures show: lines, ticks, colours, footers; that the same table gives the same bytes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+
+from advtransfer import tables
+from advtransfer.artefacts import save_table
+from advtransfer.errors import InputError
+from advtransfer.grid import ROLES
+from figures import fig2, fig3, fig4, fig5, fig10, style, table5
+
+DRAWN = {"fig2": fig2, "fig3": fig3, "fig4": fig4, "fig5": fig5, "fig10": fig10}
+SCRIPTS = Path(style.__file__).resolve().parents[1]
+
+
+def an_experiment(**changes) -> dict:
+    targets = changes.get("targets", ["leaves", "stones"])
+    return {
+        "name": "trial",
+        "protocol": "short",
+        "sources": {"natural": "plain", "robust": "l2", "linf_small": "small", "linf_large": "large"},
+        "targets": targets,
+        "labels": {
+            "plain": "natural",
+            "l2": "L2",
+            "small": "L∞ 2",
+            "large": "L∞ 4",
+            "leaves": "Leaves",
+            "stones": "Stones",
+        },
+        "sizes": {target: [[100, 3], [200, 3], [400, 3]] for target in targets},
+        "blocks": [0, 1, 3, 9],
+        "fig3": {"images": 400, "epochs": [1, 11, 20]},
+        "rows": None,
+        "seeds_per_job": [[1000, 5]],
+    } | changes
+
+
+def rows_of(experiment: dict) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    lines = [
+        [
+            "short",
+            source,
+            target,
+            blocks,
+            images,
+            seed,
+            epoch,
+            0.5 + rng.uniform(0, 0.3) + epoch / 100,
+            1.0,
+            0.1,
+            0.1,
+            2.0,
+        ]
+        for source in experiment["sources"].values()
+        for target in experiment["targets"]
+        for blocks in experiment["blocks"]
+        for images, models in experiment["sizes"][target]
+        for seed in range(models)
+        for epoch in (1, 11, 20)
+    ]
+    return pd.DataFrame(lines, columns=tables.ROW_COLUMNS)
+
+
+def table_of(figure: str, rows: pd.DataFrame, experiment: dict, folder: Path) -> pd.DataFrame:
+    """A figure's table as its script reads it."""
+    save_table(folder / f"{figure}.csv", tables.TABLES[figure](rows, experiment))
+    return style.read_table(str(folder / f"{figure}.csv"))
+
+
+def drawing(figure: str, rows: pd.DataFrame, experiment: dict, folder: Path) -> plt.Figure:
+    style.set_theme({})
+    drawn = DRAWN[figure].draw(table_of(figure, rows, experiment, folder), experiment)
+    drawn.canvas.draw()
+    return drawn
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+def panel(figure: plt.Figure, title: str, which: int = 0) -> plt.Axes:
+    return [ax for ax in figure.axes if ax.get_title() == title][which]
+
+
+def lines_of(ax: plt.Axes) -> dict[str, plt.Line2D]:
+    return {line.get_label(): line for line in ax.get_lines() if not line.get_label().startswith("_")}
+
+
+def ticks_of(axis) -> list[str]:
+    return [label.get_text() for label in axis.get_ticklabels() if label.get_text()]
+
+
+def texts_of(figure: plt.Figure) -> str:
+    return "\n".join(text.get_text() for text in figure.texts)
+
+
+def test_robust_is_solid_with_circles_and_natural_dashed(tmp_path):
+    experiment = an_experiment()
+    lines = lines_of(panel(drawing("fig2", rows_of(experiment), experiment, tmp_path), "Leaves"))
+    assert (lines["L2"].get_linestyle(), lines["L2"].get_marker()) == ("-", "o")
+    assert (lines["natural"].get_linestyle(), lines["natural"].get_marker()) == ("--", "")
+    assert lines["L2"].get_color() == lines["natural"].get_color()
+
+
+def test_lines_and_bands_are_the_tables_values(tmp_path):
+    experiment = an_experiment()
+    rows = rows_of(experiment)
+    ax = panel(drawing("fig2", rows, experiment, tmp_path), "L2  \N{MINUS SIGN}  natural")
+    table = table_of("fig2", rows, experiment, tmp_path)
+    mine = table[(table["quantity"] == "delta") & (table["target"] == "stones")]
+    line = lines_of(ax)["Stones"]
+    assert list(line.get_xdata()) == [100, 200, 400]
+    assert np.allclose(line.get_ydata(), mine["mean"])
+    band = ax.collections[1].get_paths()[0].vertices
+    assert band[:, 1].min() == pytest.approx(mine["low"].min())
+    assert band[:, 1].max() == pytest.approx(mine["high"].max())
+    assert any(np.allclose(line.get_ydata(), 0) for line in ax.get_lines())  # the zero line
+
+
+def test_targets_keep_the_papers_colours_in_its_order(tmp_path):
+    paper = list(style.PAPER_TARGETS)
+    looks = style.target_looks(["mnist", "leaves", "cifar10"])
+    assert looks["cifar10"] == style.target_looks(paper)["cifar10"]
+    assert [style.target_looks(paper)[target][0] for target in paper] == list(style.PALETTE[:6])
+    assert looks["leaves"][0] not in style.PALETTE[:6]
+    assert len(set(style.PALETTE)) == len(style.PALETTE)
+    experiment = an_experiment(targets=["svhn", "cifar100"])
+    drawn = drawing("fig2", rows_of(experiment), experiment, tmp_path)
+    colour = to_hex(lines_of(panel(drawn, "svhn"))["L2"].get_color())
+    assert colour == style.PALETTE[2]
+
+
+def test_x_axis_is_log2_with_plain_labels(tmp_path):
+    experiment = an_experiment()
+    experiment["sizes"]["stones"] = [[100 * 2**power, 2] for power in range(9)] + [[73_257, 1]]
+    drawn = drawing("fig2", rows_of(experiment), experiment, tmp_path)
+    few, many = panel(drawn, "Leaves"), panel(drawn, "Stones")
+    assert few.get_xscale() == "log"
+    assert few.xaxis.get_transform().base == 2
+    assert ticks_of(few.xaxis) == ["100", "200", "400"]
+    assert few.get_xticklabels()[0].get_rotation() == 0
+    assert ticks_of(many.xaxis) == [
+        "100", "200", "400", "800", "1,600", "3,200", "6,400", "12,800", "25,600", "73,257",
+    ]  # fmt: skip
+    assert many.get_xticklabels()[0].get_rotation() == 60
+
+
+def test_labels_that_would_touch_are_left_out(tmp_path):
+    experiment = an_experiment()
+    for target, everything in (("leaves", 50_000), ("stones", 52_000)):
+        experiment["sizes"][target] = [[100 * 2**power, 2] for power in range(9)] + [[everything, 1]]
+    drawn = drawing("fig2", rows_of(experiment), experiment, tmp_path)
+    ax = panel(drawn, "L2  \N{MINUS SIGN}  natural")
+    assert len(ax.get_xticks()) == 11
+    assert "50,000" in ticks_of(ax.xaxis)
+    assert "52,000" not in ticks_of(ax.xaxis)
+
+
+@pytest.mark.parametrize("figure", DRAWN)
+def test_nothing_overlaps_or_is_cut_off(tmp_path, figure):
+    """No two axes (labels and titles included) touch, nothing leaves the page, legends lie outside of the panels."""
+    experiment = an_experiment(targets=["leaves", "stones", "svhn"])
+    experiment["sizes"]["svhn"] = [[100 * 2**power, 2] for power in range(10)]
+    drawn = drawing(figure, rows_of(experiment), experiment, tmp_path)
+    renderer = drawn.canvas.get_renderer()
+    page = drawn.bbox
+    boxes = [ax.get_tightbbox(renderer) for ax in drawn.axes] + [legend.get_window_extent() for legend in drawn.legends]
+    boxes += [text.get_window_extent() for text in drawn.texts if not text.get_text().startswith("(")]
+    for box in boxes:
+        assert box.x0 >= page.x0
+        assert box.x1 <= page.x1
+        assert box.y0 >= page.y0
+        assert box.y1 <= page.y1
+    for index, box in enumerate(boxes):
+        for other in boxes[:index]:
+            width = min(box.x1, other.x1) - max(box.x0, other.x0)
+            height = min(box.y1, other.y1) - max(box.y0, other.y0)
+            assert min(width, height) <= 2, (box, other)  # pixels
+
+
+def test_accuracy_axes_are_percent_and_hold_all_bands(tmp_path):
+    experiment = an_experiment()
+    for ax in drawing("fig4", rows_of(experiment), experiment, tmp_path).axes:
+        low, high = ax.get_ylim()
+        for line in ax.get_lines():
+            assert low <= min(line.get_ydata())
+            assert max(line.get_ydata()) <= high
+    ax = panel(drawing("fig4", rows_of(experiment), experiment, tmp_path), "Leaves")
+    assert all(
+        float(text) == round(100 * place) for text, place in zip(ticks_of(ax.yaxis), ax.get_yticks(), strict=True)
+    )
+    assert high - low < 1
+    assert ax.get_ylim()[1] <= 1.05
+
+
+def test_block_counts_and_sources_have_lines(tmp_path):
+    experiment = an_experiment()
+    rows = rows_of(experiment)
+    assert list(lines_of(panel(drawing("fig4", rows, experiment, tmp_path), "Stones"))) == [
+        "0 blocks",
+        "1 block",
+        "3 blocks",
+        "9 blocks",
+    ]
+    drawn = drawing("fig5", rows, experiment, tmp_path)
+    lines = lines_of(panel(drawn, "Stones"))
+    assert {label: line.get_linestyle() for label, line in lines.items()} == {"L2": "-", "L∞ 2": "--", "L∞ 4": ":"}
+    assert [ax.get_title().replace("\N{MINUS SIGN}", "-") for ax in drawn.axes[2:]] == [
+        "L∞ 2  -  L∞ 4",
+        "L2  -  L∞ 2",
+        "L2  -  L∞ 4",
+    ]
+    drawn = drawing("fig10", rows, experiment, tmp_path)
+    assert len(drawn.axes) == len(ROLES) * (len(experiment["targets"]) + 1)
+
+
+def test_what_does_not_exist_has_no_panel(tmp_path):
+    experiment = an_experiment(targets=["leaves"])
+    del experiment["sources"]["linf_large"]
+    rows = rows_of(experiment)
+    assert len(drawing("fig2", rows, experiment, tmp_path).axes) == 2
+    assert len(drawing("fig5", rows, experiment, tmp_path).axes) == 2  # one target, one pair of sources
+    assert len(drawing("fig10", rows, experiment, tmp_path).axes) == 3 * 2
+    alone = experiment | {"sources": {"robust": "l2"}}
+    assert len(drawing("fig2", rows, alone, tmp_path).axes) == 1
+    assert len(drawing("fig5", rows, alone, tmp_path).axes) == 1
+    every = drawing("fig10", rows[rows["blocks"] == 3], experiment, tmp_path)
+    assert len(every.axes) == 3
+    for figure in DRAWN:
+        assert all(ax.get_lines() for ax in drawing(figure, rows, experiment, tmp_path).axes)
+
+
+def test_footer_names_experiment_models_bands_and_what_is_missing(tmp_path):
+    experiment = an_experiment()
+    rows = rows_of(experiment)
+    whole = texts_of(drawing("fig10", rows, experiment, tmp_path))
+    assert "Experiment: trial; protocol: short; 288 models, 3 per point." in whole
+    assert "95% bootstrap over seeds" in whole
+    assert "Missing" not in whole
+    assert "Fewer" not in whole
+    gone = (
+        (rows["blocks"] == 9)
+        | ((rows["source"] == "large") & (rows["target"] == "stones"))
+        | ((rows["target"] == "leaves") & (rows["images"] == 200))
+        | ((rows["target"] == "stones") & (rows["images"] == 400) & (rows["seed"] == 2))
+    )
+    text = texts_of(drawing("fig10", rows[~gone], experiment, tmp_path)).replace("\n    ", " ")
+    assert "Missing: 9 blocks (all targets); L∞ 4 on Stones; Leaves at 200 images." in text
+    assert "Fewer models than planned: Stones at 400 images (2 of 3)." in text
+    text = texts_of(drawing("fig5", rows[rows["source"] != "large"], experiment, tmp_path))
+    assert "Missing: L∞ 4 (all targets)." in text
+    text = texts_of(drawing("fig3", rows[(rows["epoch"] < 20) | (rows["target"] == "leaves")], experiment, tmp_path))
+    assert "12 models at 400 training images" in text
+    assert "Missing: Stones at epoch 20." in text
+
+
+def test_footer_names_unequal_training_and_unpaired_seeds(tmp_path):
+    experiment = an_experiment()
+    rows = rows_of(experiment)
+    longer = (
+        (rows["source"] == "plain") & (rows["target"] == "stones") & (rows["images"] == 100) & (rows["epoch"] == 20)
+    )
+    rows.loc[longer, "epoch"] = 40
+    rows.loc[(rows["source"] == "l2") & (rows["target"] == "leaves") & (rows["seed"] == 2), "seed"] = 9
+    text = texts_of(drawing("fig2", rows, experiment, tmp_path))
+    assert "Models compared after different numbers of epochs: Stones at 100 images (20 or 40 epochs)." in text
+    assert "seeds paired on Leaves at 100 images (2 of 4), 200 images (2 of 4), 400 images (2 of 4)" in text
+
+
+def test_scripts_give_the_same_bytes_every_time_without_torch(tmp_path):
+    experiment = an_experiment()
+    save_table(tmp_path / "fig2.csv", tables.fig2(rows_of(experiment), experiment))
+    outputs = []
+    for attempt in ("first", "second"):
+        arguments = ["--table", tmp_path / "fig2.csv", "--experiment", json.dumps(experiment)]
+        arguments += ["--style", json.dumps({"lines.linewidth": 2}), "--pdf", tmp_path / f"{attempt}.pdf"]
+        arguments += ["--png", tmp_path / f"{attempt}.png"]
+        command = [sys.executable, "-X", "importtime", SCRIPTS / "figures" / "fig2.py", *arguments]
+        done = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True)
+        assert "| matplotlib" in done.stderr
+        assert "| torch" not in done.stderr
+        outputs.append([(tmp_path / f"{attempt}.{ending}").read_bytes() for ending in ("pdf", "png")])
+    assert outputs[0] == outputs[1]
+    assert outputs[0][0].startswith(b"%PDF")
+    assert b"/CreationDate" not in outputs[0][0]
+    assert b"/FontFile2" in outputs[0][0]  # TrueType, embedded
+    assert outputs[0][1].startswith(b"\x89PNG")
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_unknown_style_is_refused():
+    with pytest.raises(InputError, match=r"style: lines.girth = 2 is no setting"):
+        style.set_theme({"lines.girth": 2})
+
+
+def test_table5_in_markdown(tmp_path):
+    experiment = an_experiment()
+    rows = rows_of(experiment)
+    rows = rows[~((rows["source"] == "large") & (rows["target"] == "stones"))]
+    rows = rows[~((rows["source"] == "small") & (rows["target"] == "stones") & (rows["seed"] == 0))]
+    table = tables.table5(rows, experiment)
+    table.loc[0, "published_percent"] = 12.345
+    lines = table5.render(table, experiment).splitlines()
+    assert lines[0] == "| target | images | natural | L2 | L∞ 2 | L∞ 4 | models |"
+    assert len(lines) == 2 + 6 + 2
+    leaves = [cell.strip() for cell in lines[2].strip("|").split("|")]
+    assert leaves[:2] == ["Leaves", "100"]
+    assert leaves[2].endswith("(12.35)") or leaves[2].endswith("(12.34)")
+    values = [float(cell.split(" ")[0].strip("*")) for cell in leaves[2:6]]
+    assert np.allclose(values, table["accuracy_percent"][:4], atol=0.005)
+    assert [cell.startswith("**") for cell in leaves[2:6]] == [value == max(values) for value in values]
+    stones = [cell.strip() for cell in lines[5].strip("|").split("|")]
+    assert stones[5] == "\N{EN DASH}"
+    assert stones[6] == "3, 3, 2"
+    assert "Of 24 planned cells 3 have no model and 3 have fewer than planned." in lines[-1]
