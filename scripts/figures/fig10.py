@@ -24,7 +24,10 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     under = style.room_below(style.labels_fit(accuracy["images"], wide))
     across = left + len(targets) * (wide + gap) - gap
     width = across + (0.65 + tall if len(delta) else 0) + 0.15
-    made = style.canvas(width, len(sources) * (high + over) + under, 0.5, style.footer(table, experiment))
+    legend = style.Legend(style.line_handles(lines))
+    colours = style.Legend(style.target_handles(style.present(delta, targets), experiment)) if len(delta) else None
+    above = max(legend.height(across), colours.height(width - across) if colours else 0)
+    made = style.canvas(width, len(sources) * (high + over) + under, above, style.footer(table, experiment))
     axes = {}
     for row, source in enumerate(sources):
         y = made.top - (row + 1) * (high + over)
@@ -61,10 +64,9 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
         if column == min(place[1] for place in axes if place[0] == row):
             ax.set_ylabel("test accuracy (%)")
     style.share_y([ax for (_, column), ax in axes.items() if column == len(targets)])
-    made.legend(left, across, style.line_handles(lines), len(lines))
-    if len(delta):
-        shown = style.present(delta, targets)
-        made.legend(across + 0.2, width, style.target_handles(shown, experiment), min(3, len(shown)))
+    made.legend(0, across, legend)
+    if colours:
+        made.legend(across, width, colours)
     return made.figure
 
 

@@ -30,14 +30,18 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
                 (part, style.difference_of([style.role_lines(experiment, [role])[0] for role in (plus, minus)]))
             )
 
-    high, wide, tall, left, gap, over = 1.5, 2.1, 2.55, 0.62, 0.5, 0.28
-    under = style.room_below(style.labels_fit(table["images"], wide))
     rows = max(1, len(targets))
+    high, wide, tall, left, gap, over = (1.5 if rows > 1 else 2.2), 2.1, 2.55, 0.62, 0.5, 0.28
+    under = style.room_below(style.labels_fit(table["images"], wide))
     across = left + wide
     width = across + len(deltas) * (tall + gap) + (0.3 if deltas else 0) + 0.15
-    shown = style.present(pd.concat([part for part, _ in deltas]), experiment["targets"]) if deltas else []
-    lines = [line for line in lines if (accuracy["source"] == line.source).any()]
-    made = style.canvas(width, rows * (high + under + over), 0.75, style.footer(table, experiment))
+    legend = style.Legend(style.line_handles([line for line in lines if (accuracy["source"] == line.source).any()]))
+    colours = None
+    if deltas:
+        shown = style.present(pd.concat([part for part, _ in deltas]), experiment["targets"])
+        colours = style.Legend(style.target_handles(shown, experiment))
+    above = max(legend.height(across), colours.height(width - across) if colours else 0)
+    made = style.canvas(width, rows * (high + under + over), above, style.footer(table, experiment))
     letters = iter("abcdefgh")
     for row, target in enumerate(targets):
         y = made.top - (row + 1) * (high + over) - row * under
@@ -45,8 +49,8 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
         style.draw_accuracy_panel(ax, table, target, lines, "images", experiment, xlabel=row == rows - 1)
         ax.set_ylabel("test accuracy (%)")
         made.letter(0.1, y + high, next(letters))
-    made.legend(0, across, style.line_handles(lines), 1)
-    if not deltas:
+    made.legend(0, across, legend)
+    if colours is None:
         return made.figure
     height = rows * (high + over) + (rows - 1) * under - over
     axes = []
@@ -59,7 +63,7 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
         axes.append(ax)
     axes[0].set_ylabel(style.DELTA_LABEL)
     style.share_y(axes)
-    made.legend(across + 0.3, width, style.target_handles(shown, experiment), len(shown) if len(deltas) > 1 else 3)
+    made.legend(across, width, colours)
     return made.figure
 
 

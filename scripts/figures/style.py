@@ -198,22 +198,45 @@ class Canvas:
         """The bold letter of a panel whose upper edge is at y."""
         self.text(x, y + 0.07, f"({letter})", fontweight="bold", fontsize=9)
 
-    def legend(self, left: float, right: float, handles: list[Line2D], columns: int) -> None:
+    def legend(self, left: float, right: float, legend: "Legend") -> None:
         """A legend above the panels that stand between two places, in inches from the left."""
         self.figure.legend(
-            handles=handles,
+            handles=legend.handles,
+            title=legend.title or None,
+            title_fontsize=matplotlib.rcParams["legend.fontsize"],
             loc="upper center",
             bbox_to_anchor=((left + right) / 2 / self.width, (self.height - 0.04) / self.height),
-            ncols=columns,
+            ncols=legend.columns(right - left),
             columnspacing=1.2,
             handlelength=2.4,
             borderaxespad=0,
         )
 
 
+@dataclass(frozen=True)
+class Legend:
+    """Entries of a legend, in as many columns as fit where it will stand."""
+
+    handles: list[Line2D]
+    title: str = ""
+
+    def columns(self, inches: float) -> int:
+        """Columns of equal width that fit into a width; balanced, so that the last row is not a single leftover."""
+        size = _points(matplotlib.rcParams["legend.fontsize"])
+        longest = max(len(handle.get_label()) for handle in self.handles)
+        entry = (2.4 + 0.8 + 1.2 + 0.56 * longest) * size  # line, its gap, the gap between columns, words
+        most = max(1, int((72 * inches + 1.2 * size) / entry))
+        return math.ceil(len(self.handles) / math.ceil(len(self.handles) / most))
+
+    def height(self, inches: float) -> float:
+        """Inches that the legend takes in this width."""
+        rows = math.ceil(len(self.handles) / self.columns(inches)) + bool(self.title)
+        return 0.15 + rows * 1.75 * _points(matplotlib.rcParams["legend.fontsize"]) / 72
+
+
 def canvas(width: float, panels: float, legend: float, footer: str) -> Canvas:
     """A canvas whose panels' area is `panels` high, below a legend `legend` high and above the wrapped footer."""
-    characters = int((width - 0.3) * 72 / (0.5 * FOOTER_POINTS))
+    characters = int((width - 0.3) * 72 / (0.56 * FOOTER_POINTS))
     lines = [part for line in footer.splitlines() for part in textwrap.wrap(line, characters, subsequent_indent="    ")]
     below = 0.12 + len(lines) * FOOTER_POINTS * 1.35 / 72
     height = below + panels + legend
@@ -404,7 +427,8 @@ def draw_comparison(
 ) -> Figure:
     """(a) a panel of accuracy for each target, (b) one tall panel with the difference for every target.
 
-    difference: the words for what is subtracted from what. heading: words before the entries of the legend. Where the table has no differences, (a) stands alone.
+    difference: the words for what is subtracted from what. heading: the title of the lines' legend. Where the table has
+    no differences, (a) stands alone.
     """
     accuracy, delta = (table[table["quantity"] == quantity] for quantity in ("accuracy", "delta"))
     lines = [
@@ -420,8 +444,10 @@ def draw_comparison(
     tall = 2.9 if len(delta) else 0.0
     across = left + columns * wide + (columns - 1) * gap
     width = across + (left + 0.1 + tall if tall else 0) + 0.15
-    legend_rows = max(1, math.ceil(len(present(delta, targets)) / 3) if tall else 1)
-    made = canvas(width, rows * (high + under + over), 0.12 + 0.19 * legend_rows, footer(table, experiment, x))
+    legend = Legend(line_handles(lines), heading)
+    colours = Legend(target_handles(present(delta, targets), experiment)) if tall else None
+    above = max(legend.height(across), colours.height(width - across) if colours else 0)
+    made = canvas(width, rows * (high + under + over), above, footer(table, experiment, x))
     for index, target in enumerate(targets):
         row, column = divmod(index, columns)
         y = made.top - (row + 1) * (high + over) - row * under
@@ -431,17 +457,15 @@ def draw_comparison(
         if column == 0:
             ax.set_ylabel("test accuracy (%)")
     made.letter(0.1, made.top - over, "a")
-    handles = ([Line2D([], [], linestyle="", label=f"{heading}:")] if heading else []) + line_handles(lines)
-    made.legend(left, across, handles, len(handles))
-    if tall:
+    made.legend(0, across, legend)
+    if colours:
         height = rows * (high + over) + (rows - 1) * under - over
         ax = made.axes(across + left + 0.1, made.top - over - height, tall, height)
         draw_delta(ax, delta, x, experiment)
         ax.set_title(difference, pad=4)
         ax.set_ylabel(DELTA_LABEL)
         made.letter(across + 0.2, made.top - over, "b")
-        shown = present(delta, targets)
-        made.legend(across + 0.2, width, target_handles(shown, experiment), min(3, len(shown)))
+        made.legend(across, width, colours)
     return made.figure
 
 

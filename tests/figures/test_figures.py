@@ -168,11 +168,12 @@ def test_labels_that_would_touch_are_left_out(tmp_path):
     assert "52,000" not in ticks_of(ax.xaxis)
 
 
+@pytest.mark.parametrize("targets", [["a target with a long name"], ["leaves", "stones", "svhn"]], ids=["one", "three"])
 @pytest.mark.parametrize("figure", DRAWN)
-def test_nothing_overlaps_or_is_cut_off(tmp_path, figure):
+def test_nothing_overlaps_or_is_cut_off(tmp_path, figure, targets):
     """No two axes (labels and titles included) touch, nothing leaves the page, legends lie outside of the panels."""
-    experiment = an_experiment(targets=["leaves", "stones", "svhn"])
-    experiment["sizes"]["svhn"] = [[100 * 2**power, 2] for power in range(10)]
+    experiment = an_experiment(targets=targets)
+    experiment["sizes"][targets[-1]] = [[400 * 2**power, 2] for power in range(9)]
     drawn = drawing(figure, rows_of(experiment), experiment, tmp_path)
     renderer = drawn.canvas.get_renderer()
     page = drawn.bbox
