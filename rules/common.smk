@@ -174,6 +174,13 @@ def experiment_rows(wildcards):
     return row_files(EXPERIMENT, wildcards.figure)
 
 
+def published_means(wildcards):
+    """The paper's own values, which only table 5 shows beside ours."""
+    if wildcards.figure != "table5":
+        return []
+    return str(Path(workflow.basedir) / "resources" / "published" / "table5.csv")
+
+
 def experiment_json(wildcards):
     """The experiment without what the figure does not show, so that it is redrawn for its own settings only."""
     return as_json(

@@ -18,7 +18,8 @@ rule published_rows:
 
 rule table:
     input:
-        experiment_rows,
+        rows=experiment_rows,
+        published=published_means,
     output:
         "results/tables/{experiment}/{figure}.csv",
     log:

@@ -55,7 +55,7 @@ class Checkout:
 
     def planned(self, *arguments: str) -> dict[str, list[str]]:
         """The jobs of a dry run: {rule: [first output of each job]}, without the final `all`."""
-        text = self.snakemake("-n", "--quiet", "host", *arguments).stdout
+        text = self.snakemake("-n", *arguments, "--quiet", "host").stdout
         jobs: dict[str, list[str]] = {}
         for rule, output in re.findall(
             r"^(?:local)?rule (\w+):\n(?:    (?!output).*\n)*    output: ([^,\n]+)", text, re.M
