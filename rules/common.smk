@@ -7,8 +7,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-SCRIPTS = Path(workflow.basedir) / "scripts"
-sys.path.insert(0, str(SCRIPTS))
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from advtransfer import settings
 from advtransfer.errors import InputError
@@ -111,9 +110,7 @@ def checkpoint(wildcards):
     entry = config["sources"][wildcards.source]
     if entry["kind"] == "download":
         return f"results/downloads/{entry['file']}"
-    path = Path(entry["path"])
-    bundled = Path(workflow.basedir) / path
-    return str(bundled if not path.exists() and bundled.exists() else path)
+    return entry["path"]
 
 
 def download_entry(wildcards):
@@ -178,7 +175,7 @@ def published_means(wildcards):
     """The paper's own values, which only table 5 shows beside ours."""
     if wildcards.figure != "table5":
         return []
-    return str(Path(workflow.basedir) / "resources" / "published" / "table5.csv")
+    return "resources/published/table5.csv"
 
 
 def experiment_json(wildcards):

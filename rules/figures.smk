@@ -13,7 +13,7 @@ rule published_rows:
     params:
         code=code_of("published.py"),
     shell:
-        "python {SCRIPTS}/published.py --log {input} --output {output} 2> {log}"
+        "python scripts/published.py --log {input} --output {output} 2> {log}"
 
 
 rule table:
@@ -31,7 +31,7 @@ rule table:
         code=code_of("table.py"),
     # The script finds its thousands of input files by itself: they would not fit into a command line.
     shell:
-        "python {SCRIPTS}/table.py --figure {wildcards.figure} --experiment {params.experiment:q}"
+        "python scripts/table.py --figure {wildcards.figure} --experiment {params.experiment:q}"
         " --output {output} 2> {log}"
 
 
@@ -52,7 +52,7 @@ rule figure:
         style=figure_style,
         code=lambda wildcards: code_of(f"figures/{wildcards.figure}.py"),
     shell:
-        "python {SCRIPTS}/figures/{wildcards.figure}.py --table {input} --experiment {params.experiment:q}"
+        "python scripts/figures/{wildcards.figure}.py --table {input} --experiment {params.experiment:q}"
         " --style {params.style:q} --pdf {output.pdf} --png {output.png} 2> {log}"
 
 
@@ -72,5 +72,5 @@ rule table5:
         ),
         code=code_of("figures/table5.py"),
     shell:
-        "python {SCRIPTS}/figures/table5.py --table {input} --experiment {params.experiment:q}"
+        "python scripts/figures/table5.py --table {input} --experiment {params.experiment:q}"
         " --markdown {output.markdown} 2> {log} && cp {input} {output.csv}"

@@ -20,7 +20,7 @@ rule train_source:
         settings=source_settings,
         code=code_of("train.py"),
     shell:
-        "python {SCRIPTS}/train.py --settings {params.settings:q} --code {params.code} --threads {threads}"
+        "python scripts/train.py --settings {params.settings:q} --code {params.code} --threads {threads}"
         " --dataset {input} --source {output.source} --record {output.record} 2> {log}"
 
 
@@ -39,7 +39,7 @@ rule import_source:
         settings=source_settings,
         code=code_of("import_source.py"),
     shell:
-        "python {SCRIPTS}/import_source.py --settings {params.settings:q} --name {wildcards.source}"
+        "python scripts/import_source.py --settings {params.settings:q} --name {wildcards.source}"
         " --checkpoint {input} --output {output} 2> {log}"
 
 
@@ -58,5 +58,5 @@ rule download:
         mirror=mirror_option(),
         code=code_of("download.py"),
     shell:
-        "python {SCRIPTS}/download.py --url {params.url:q} {params.hash} {params.mirror}"
+        "python scripts/download.py --url {params.url:q} {params.hash} {params.mirror}"
         " --output {output} 2> {log}"

@@ -13,7 +13,7 @@ rule target:
         files=target_files,
         code=target_code,
     shell:
-        "python {SCRIPTS}/target.py --settings {params.settings:q} --name {wildcards.target}"
+        "python scripts/target.py --settings {params.settings:q} --name {wildcards.target}"
         " --downloads results/downloads --output {output} 2> {log}"
 
 
@@ -30,5 +30,5 @@ rule subset:
         seeds=as_json(config["seeds"]),
         code=code_of("subset.py"),
     shell:
-        "python {SCRIPTS}/subset.py --target {input} --images {wildcards.images} --seeds {params.seeds:q}"
+        "python scripts/subset.py --target {input} --images {wildcards.images} --seeds {params.seeds:q}"
         " --output {output} 2> {log}"

@@ -20,7 +20,7 @@ rule transfer:
         seeds=chunk_seeds,
         code=code_of("transfer.py"),
     shell:
-        "python {SCRIPTS}/transfer.py --protocol {wildcards.protocol} --settings {params.settings:q}"
+        "python scripts/transfer.py --protocol {wildcards.protocol} --settings {params.settings:q}"
         " --source {wildcards.source} --target {wildcards.target} --blocks {wildcards.blocks}"
         " --images {wildcards.images} --seeds {params.seeds:q} --threads {threads} --source-file {input.source}"
         " --target-file {input.target} --subset-file {input.subset} --output {output} 2> {log}"
