@@ -54,24 +54,45 @@ def set_training_mode(model: ImageClassifier, blocks: int, batch_norm: str) -> N
     """Switch to training: batch norm of unfrozen blocks uses batch statistics; that of frozen layers as asked for.
 
     batch_norm "adapt": frozen layers normalise by batch statistics too, and their running statistics drift to the
-    target (what the authors ran). "frozen": they keep the source's running statistics.
+    target (what the authors ran). "frozen": they keep the source's running statistics. "target": they keep those that
+    `estimate_batch_norm` gave them before training.
     """
     model.train()
-    if batch_norm == "frozen":
+    if batch_norm != "adapt":
         modules = block_modules(model.network)
         for module in [model.network.bn1, *modules[: len(modules) - blocks]]:
             module.eval()
 
 
+@torch.no_grad()
+def estimate_batch_norm(model: ImageClassifier, images: torch.Tensor, resolution: int) -> None:
+    """Put the statistics of uint8 images [n, c, h, w], n >= 2, in place of every batch norm's running statistics.
+
+    They are the mean over equal batches of at most EVALUATION_BATCH images, passed through once while all layers
+    normalise by batch statistics: where "adapt" ends up after many epochs, reached before the first.
+    """
+    layers = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # a plain average over batches
+    model.train()
+    for batch in images.tensor_split(-(-len(images) // EVALUATION_BATCH)):
+        model(to_unit(batch.to(model.mean.device), resolution).contiguous(memory_format=torch.channels_last))
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+    model.eval()
+
+
 class Views:
     """What a network sees of a data set: the images themselves, or once and for all the frozen layers' activations.
 
-    Activations are kept where nothing below the trained blocks can change during a run (batch norm frozen, no
+    Activations are kept where nothing below the trained blocks can change during a run (batch norm not adapting, no
     augmentation) and where they fit into CACHE_BYTES; both ways give the same results up to rounding.
     """
 
     def __init__(self, model: ImageClassifier, blocks: int, protocol: Mapping[str, Any], images: int):
-        """model: the source, unchanged later. images: how many training and test images there are to keep."""
+        """model: its frozen layers must not change later. images: how many images there are to keep, test set included."""
         self.resolution = protocol["resolution"]
         self.augmentation = protocol["augmentation"]
         self.blocks = blocks
@@ -81,7 +102,7 @@ class Views:
         frozen = modules[: len(modules) - blocks]
         self._trunk = nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool, *frozen)
         self._model = model
-        self.cached = protocol["batch_norm"] == "frozen" and self.augmentation == "none"
+        self.cached = protocol["batch_norm"] != "adapt" and self.augmentation == "none"
         if self.cached:
             one = self._activations(torch.zeros(1, 3, 1, 1, dtype=torch.uint8))
             self.cached = one.numel() * one.element_size() * images <= CACHE_BYTES
@@ -143,13 +164,20 @@ def fine_tune_seeds(
     hold a single image that batch norm cannot normalise.
     """
     original = load_source(source).to(device, memory_format=torch.channels_last)
-    largest = max(len(image_ids) for image_ids in subsets.values())
-    views = Views(original, blocks, protocol, largest + len(dataset.test_labels))
-    test = views.of(dataset.test_images), dataset.test_labels.to(device)
+    test_labels = dataset.test_labels.to(device)
+    views: Views | None = None
     for seed, image_ids in subsets.items():
         model = copy.deepcopy(original)
+        images = dataset.train_images[image_ids]
+        if protocol["batch_norm"] == "target":
+            estimate_batch_norm(model, images, protocol["resolution"])
+        if views is None or protocol["batch_norm"] == "target":
+            # Seeds see the test set through the same frozen layers, unless each has estimated its own statistics.
+            frozen = model if protocol["batch_norm"] == "target" else original
+            views = Views(frozen, blocks, protocol, len(image_ids) + len(test_labels))
+            test = views.of(dataset.test_images), test_labels
         new_head(model, len(dataset.class_names), blocks, protocol["head_init"], seed)
-        train = views.of(dataset.train_images[image_ids]), dataset.train_labels[image_ids].to(device)
+        train = views.of(images), dataset.train_labels[image_ids].to(device)
         yield seed, model, _fine_tune(model, views, train, test, blocks, protocol, seed, log)
 
 
