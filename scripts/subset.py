@@ -3,9 +3,9 @@
 import argparse
 import json
 
-import pandas as pd
+import numpy as np
 
-from advtransfer.artefacts import save_table
+from advtransfer.artefacts import save_columns
 from advtransfer.datasets import load_labels
 from advtransfer.errors import exit_on_input_error
 from advtransfer.subsets import draw_subset
@@ -20,9 +20,9 @@ def main() -> None:
     parser.add_argument("--output", required=True, help="parquet file with columns seed, image_id")
     arguments = parser.parse_args()
     labels = load_labels(arguments.target)
-    draws = {seed: draw_subset(labels, arguments.images, seed) for seed in arguments.seeds}
-    rows = [pd.DataFrame({"seed": seed, "image_id": image_ids.numpy()}) for seed, image_ids in draws.items()]
-    save_table(arguments.output, pd.concat(rows, ignore_index=True))
+    draws = [draw_subset(labels, arguments.images, seed).numpy() for seed in arguments.seeds]
+    columns = {"seed": np.repeat(arguments.seeds, arguments.images), "image_id": np.concatenate(draws)}
+    save_columns(arguments.output, columns)
 
 
 if __name__ == "__main__":

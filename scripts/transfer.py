@@ -4,10 +4,9 @@ import argparse
 import json
 import sys
 
-import pandas as pd
 import torch
 
-from advtransfer.artefacts import save_table
+from advtransfer.artefacts import load_columns, save_columns
 from advtransfer.datasets import load_dataset
 from advtransfer.devices import pick_device
 from advtransfer.errors import InputError, exit_on_input_error
@@ -31,12 +30,12 @@ def main() -> None:
     parser.add_argument("--output", required=True, help="parquet file of rows")
     arguments = parser.parse_args()
     device = pick_device(arguments.threads)
-    drawn = pd.read_parquet(arguments.subset_file).groupby("seed")["image_id"]
-    subsets = {seed: torch.from_numpy(drawn.get_group(seed).to_numpy(copy=True)) for seed in arguments.seeds}
+    drawn = load_columns(arguments.subset_file)
+    subsets = {seed: torch.from_numpy(drawn["image_id"][drawn["seed"] == seed]) for seed in arguments.seeds}
     settings = {**arguments.settings, "resolution": source_resolution(arguments.source_file)}
     identity = {name: getattr(arguments, name) for name in ("protocol", "source", "target", "blocks", "images")}
 
-    tables = []
+    table = []
     runs = fine_tune_seeds(
         arguments.source_file,
         load_dataset(arguments.target_file),
@@ -48,15 +47,13 @@ def main() -> None:
     )
     try:
         for seed, _, rows in runs:
-            tables.append(pd.DataFrame(rows).assign(**identity, seed=seed))
+            table += [{**identity, "seed": seed, **row} for row in rows]
     except FloatingPointError as error:
         raise InputError(
             f"{arguments.output}: {error}. Lower the learning rate of protocol '{arguments.protocol}', "
             "or leave this source or size out."
         ) from None
-    columns = ["protocol", "source", "target", "blocks", "images", "seed", "epoch"]
-    columns += ["test_accuracy", "train_accuracy", "test_loss", "train_loss", "seconds"]
-    save_table(arguments.output, pd.concat(tables, ignore_index=True)[columns])
+    save_columns(arguments.output, {name: [row[name] for row in table] for name in table[0]})
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from advtransfer.augmentation import augment, to_unit
 from advtransfer.datasets import Dataset
 from advtransfer.errors import InputError
 from advtransfer.models import ImageClassifier, block_modules, load_source, unfreeze_last
+from advtransfer.optimisation import SGD
 from advtransfer.randomness import generator_for
 
 # Images that one evaluation step classifies; it bounds memory and changes no result beyond rounding.
@@ -200,19 +201,14 @@ def _fine_tune(
         )
     order, augmentation = generator_for(seed, "order"), generator_for(seed, "augmentation")
     # Weight decay reaches every trainable parameter, batch norm and biases included (the authors' run).
-    optimiser = torch.optim.SGD(
-        [parameter for parameter in model.parameters() if parameter.requires_grad],
-        lr=protocol["learning_rate"],
-        momentum=protocol["momentum"],
-        weight_decay=protocol["weight_decay"],
-    )
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = SGD(trainable, protocol["momentum"], protocol["weight_decay"])
     evaluated = set(protocol["evaluated_epochs"])
     forward = views.forward_of(model)
 
     start, rows = time.perf_counter(), []
     for epoch in range(1, epochs + 1):
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate_at(epoch, epochs, protocol["learning_rate"])
+        learning_rate = learning_rate_at(epoch, epochs, protocol["learning_rate"])
         set_training_mode(model, blocks, protocol["batch_norm"])
         # Sums stay on the device: reading them once an epoch costs one synchronisation, not one a step.
         loss_sum = torch.zeros((), device=labels.device)
@@ -220,9 +216,9 @@ def _fine_tune(
         for batch in torch.randperm(len(labels), generator=order).to(labels.device).split(batch_size):
             logits = forward(images[batch], augmentation)
             loss = functional.cross_entropy(logits, labels[batch])
-            optimiser.zero_grad(set_to_none=True)
+            optimiser.clear_gradients()
             loss.backward()
-            optimiser.step()
+            optimiser.step(learning_rate)
             loss_sum += loss.detach() * len(batch)
             correct += (logits.detach().argmax(1) == labels[batch]).sum()
         train_loss = float(loss_sum) / len(labels)
