@@ -3,9 +3,9 @@
 import argparse
 import json
 
-import numpy as np
+import pandas as pd
 
-from advtransfer.artefacts import save_columns
+from advtransfer.artefacts import save_table
 from advtransfer.datasets import load_labels
 from advtransfer.errors import exit_on_input_error
 from advtransfer.subsets import draw_subset
@@ -20,9 +20,9 @@ def main() -> None:
     parser.add_argument("--output", required=True, help="parquet file with columns seed, image_id")
     arguments = parser.parse_args()
     labels = load_labels(arguments.target)
-    draws = [draw_subset(labels, arguments.images, seed).numpy() for seed in arguments.seeds]
-    columns = {"seed": np.repeat(arguments.seeds, arguments.images), "image_id": np.concatenate(draws)}
-    save_columns(arguments.output, columns)
+    draws = {seed: draw_subset(labels, arguments.images, seed).numpy() for seed in arguments.seeds}
+    table = [pd.DataFrame({"seed": seed, "image_id": image_ids}) for seed, image_ids in draws.items()]
+    save_table(arguments.output, pd.concat(table, ignore_index=True))
 
 
 if __name__ == "__main__":

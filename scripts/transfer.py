@@ -4,9 +4,10 @@ import argparse
 import json
 import sys
 
+import pandas as pd
 import torch
 
-from advtransfer.artefacts import load_columns, save_columns
+from advtransfer.artefacts import save_table
 from advtransfer.datasets import load_dataset
 from advtransfer.devices import pick_device
 from advtransfer.errors import InputError, exit_on_input_error
@@ -30,8 +31,8 @@ def main() -> None:
     parser.add_argument("--output", required=True, help="parquet file of rows")
     arguments = parser.parse_args()
     device = pick_device(arguments.threads)
-    drawn = load_columns(arguments.subset_file)
-    subsets = {seed: torch.from_numpy(drawn["image_id"][drawn["seed"] == seed]) for seed in arguments.seeds}
+    drawn = pd.read_parquet(arguments.subset_file).groupby("seed")["image_id"]
+    subsets = {seed: torch.from_numpy(drawn.get_group(seed).to_numpy(copy=True)) for seed in arguments.seeds}
     settings = {**arguments.settings, "resolution": source_resolution(arguments.source_file)}
     identity = {name: getattr(arguments, name) for name in ("protocol", "source", "target", "blocks", "images")}
 
@@ -53,7 +54,7 @@ def main() -> None:
             f"{arguments.output}: {error}. Lower the learning rate of protocol '{arguments.protocol}', "
             "or leave this source or size out."
         ) from None
-    save_columns(arguments.output, {name: [row[name] for row in table] for name in table[0]})
+    save_table(arguments.output, pd.DataFrame(table))
 
 
 if __name__ == "__main__":

@@ -82,26 +82,6 @@ def save_table(path: str | Path, table: "pd.DataFrame") -> None:
             table.to_csv(part, index=False, lineterminator="\n")
 
 
-def save_columns(path: str | Path, columns: Mapping[str, Any]) -> None:
-    """Write named columns of equal length as parquet, without waiting for pandas to be imported."""
-    import pyarrow
-    from pyarrow import parquet
-
-    with whole_file(path) as part:
-        parquet.write_table(pyarrow.table(dict(columns)), part)
-
-
-def load_columns(path: str | Path) -> dict[str, Any]:
-    """Read the columns of numbers of a parquet file as NumPy arrays."""
-    import numpy as np
-    from pyarrow import parquet
-
-    # read_table and to_numpy would import pandas.
-    with parquet.ParquetFile(path) as file:
-        table = file.read()
-    return {name: np.from_dlpack(table[name].combine_chunks()) for name in table.column_names}
-
-
 def save_json(path: str | Path, value: Any) -> None:
     """Write a JSON document that a person can read."""
     with whole_file(path) as part:

@@ -1,10 +1,5 @@
 """Round trips, and files that are whole or not there."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pandas as pd
 import pytest
 import torch
@@ -30,19 +25,6 @@ def test_tables_round_trip(tmp_path, ending):
     save_table(tmp_path / f"t.{ending}", table)
     read = pd.read_parquet if ending == "parquet" else pd.read_csv
     pd.testing.assert_frame_equal(read(tmp_path / f"t.{ending}"), table)
-
-
-def test_columns_round_trip_without_pandas(tmp_path):
-    """A job that fine-tunes for two seconds does not wait for one that reads tables."""
-    code = (
-        "import sys, numpy; from advtransfer.artefacts import load_columns, save_columns;"
-        "save_columns('c.parquet', {'seed': numpy.repeat([3, 4], 2), 'image_id': [7, 8, 9, 10]});"
-        "columns = load_columns('c.parquet');"
-        "assert columns['image_id'][columns['seed'] == 4].tolist() == [9, 10];"
-        "assert 'pandas' not in sys.modules"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2] / "scripts")}
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
 
 
 def test_datasets_round_trip_and_fingerprints_see_every_byte(tmp_path):
