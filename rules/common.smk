@@ -18,6 +18,10 @@ from advtransfer.targets.listing import count, fingerprint
 
 PUBLISHED_ROWS = "results/published/rows.parquet"
 
+# The end of every command: messages go to the job's log, and the last of a failed job to the terminal as well.
+# (Snakemake's --show-failed-logs says nothing where profiles/default keeps it quiet about rules.)
+LOGGED = " 2> {log} || {{ tail -n 1 {log} >&2; exit 1; }}"
+
 
 def counts_of(target):
     """How many images and classes a target has, known before any of it is read or downloaded."""

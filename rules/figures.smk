@@ -13,7 +13,7 @@ rule published_rows:
     params:
         code=code_of("published.py"),
     shell:
-        "python scripts/published.py --log {input} --output {output} 2> {log}"
+        "python scripts/published.py --log {input} --output {output}" f"{LOGGED}"
 
 
 rule table:
@@ -32,7 +32,8 @@ rule table:
     # The script finds its thousands of input files by itself: they would not fit into a command line.
     shell:
         "python scripts/table.py --figure {wildcards.figure} --experiment {params.experiment:q}"
-        " --output {output} 2> {log}"
+        " --output {output}"
+        f"{LOGGED}"
 
 
 rule figure:
@@ -53,7 +54,8 @@ rule figure:
         code=lambda wildcards: code_of(f"figures/{wildcards.figure}.py"),
     shell:
         "python scripts/figures/{wildcards.figure}.py --table {input} --experiment {params.experiment:q}"
-        " --style {params.style:q} --pdf {output.pdf} --png {output.png} 2> {log}"
+        " --style {params.style:q} --pdf {output.pdf} --png {output.png}"
+        f"{LOGGED}"
 
 
 rule table5:
@@ -72,5 +74,6 @@ rule table5:
         ),
         code=code_of("figures/table5.py"),
     shell:
-        "python scripts/figures/table5.py --table {input} --experiment {params.experiment:q}"
-        " --markdown {output.markdown} 2> {log} && cp {input} {output.csv}"
+        "cp {input} {output.csv} && python scripts/figures/table5.py --table {input}"
+        " --experiment {params.experiment:q} --markdown {output.markdown}"
+        f"{LOGGED}"

@@ -21,7 +21,8 @@ rule train_source:
         code=code_of("train.py"),
     shell:
         "python scripts/train.py --settings {params.settings:q} --code {params.code} --threads {threads}"
-        " --dataset {input} --source {output.source} --record {output.record} 2> {log}"
+        " --dataset {input} --source {output.source} --record {output.record}"
+        f"{LOGGED}"
 
 
 rule import_source:
@@ -40,7 +41,8 @@ rule import_source:
         code=code_of("import_source.py"),
     shell:
         "python scripts/import_source.py --settings {params.settings:q} --name {wildcards.source}"
-        " --checkpoint {input} --output {output} 2> {log}"
+        " --checkpoint {input} --output {output}"
+        f"{LOGGED}"
 
 
 rule download:
@@ -59,4 +61,5 @@ rule download:
         code=code_of("download.py"),
     shell:
         "python scripts/download.py --url {params.url:q} {params.hash} {params.mirror}"
-        " --output {output} 2> {log}"
+        " --output {output}"
+        f"{LOGGED}"

@@ -14,7 +14,8 @@ rule target:
         code=target_code,
     shell:
         "python scripts/target.py --settings {params.settings:q} --name {wildcards.target}"
-        " --downloads results/downloads --output {output} 2> {log}"
+        " --downloads results/downloads --output {output}"
+        f"{LOGGED}"
 
 
 rule subset:
@@ -31,4 +32,5 @@ rule subset:
         code=code_of("subset.py"),
     shell:
         "python scripts/subset.py --target {input} --images {wildcards.images} --seeds {params.seeds:q}"
-        " --output {output} 2> {log}"
+        " --output {output}"
+        f"{LOGGED}"

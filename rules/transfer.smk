@@ -23,4 +23,5 @@ rule transfer:
         "python scripts/transfer.py --protocol {wildcards.protocol} --settings {params.settings:q}"
         " --source {wildcards.source} --target {wildcards.target} --blocks {wildcards.blocks}"
         " --images {wildcards.images} --seeds {params.seeds:q} --threads {threads} --source-file {input.source}"
-        " --target-file {input.target} --subset-file {input.subset} --output {output} 2> {log}"
+        " --target-file {input.target} --subset-file {input.subset} --output {output}"
+        f"{LOGGED}"

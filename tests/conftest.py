@@ -6,7 +6,7 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --shared FOLDER: real images and the authors' logs, which the project does not carry."""
+    """Add --shared=FOLDER: real images and the authors' logs, which the project does not carry."""
     parser.addoption(
         "--shared",
         type=Path,
@@ -30,5 +30,5 @@ def shared(request: pytest.FixtureRequest) -> Path:
     """The folder given with --shared; the test is skipped, and says so, without it."""
     folder = request.config.getoption("--shared")
     if folder is None:
-        pytest.skip("needs real images or the authors' logs: give their folder with --shared")
+        pytest.skip("needs real images or the authors' logs: give their folder with --shared=FOLDER")
     return folder.resolve()
