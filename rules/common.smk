@@ -16,6 +16,8 @@ from advtransfer.provenance import code_of
 from advtransfer.targets.counts import COUNTS
 from advtransfer.targets.listing import count, fingerprint
 
+# What is drawn from a table: the figures over fine-tuned models, and the robustness of the sources themselves.
+DRAWN = [*(figure for figure in FIGURES if figure != "table5"), "source_robustness"]
 PUBLISHED_ROWS = "results/published/rows.parquet"
 
 # The end of every command: messages go to the job's log, and the last of a failed job to the terminal as well.
@@ -60,7 +62,7 @@ wildcard_constraints:
     target=named("targets"),
     protocol="|".join(config["protocols"]),
     experiment="|".join(config["experiments"]),
-    figure="|".join(FIGURES),
+    figure="|".join([*DRAWN, "table5"]),
     blocks=r"\d+",
     images=r"\d+",
     first=r"\d+",
@@ -148,6 +150,56 @@ def downloadable():
     return "|".join([*files, Path(config["published"]["url"]).name]).replace(".", r"\.")
 
 
+# ------------------------------------------------------------------------------------------------------- robustness
+
+
+def test_data(wildcards):
+    """The test images that belong to a source, if they are given."""
+    target = settings.test_data_of(config, wildcards.source)
+    return f"results/targets/{target}.safetensors" if target else []
+
+
+def robustness_settings(wildcards):
+    return as_json(settings.resolve_robustness(config, wildcards.source))
+
+
+def known_sources():
+    """The experiment's sources that can tell their robustness: by test images, or by their training record."""
+    if EXPERIMENT["rows"]:
+        return []
+    return [
+        source
+        for source in settings.experiment_sources(EXPERIMENT)
+        if settings.test_data_of(config, source)
+        or config["sources"][source]["kind"] != "download"
+    ]
+
+
+def known_robustness(wildcards):
+    sources = known_sources()
+    if not sources:
+        raise WorkflowError(
+            f"figures/source_robustness.pdf: experiment '{EXPERIMENT['name']}' has no source whose robustness is known. "
+            "Name their test images in 'robustness: test_data'."
+        )
+    return [f"results/robustness/{source}.parquet" for source in sources]
+
+
+def described_files(wildcards):
+    """What tables 3 and 4 are read from; tables 1 and 2 are the configuration's alone."""
+    if wildcards.description == "table3":
+        return [f"results/robustness/{source}.parquet" for source in known_sources()]
+    if wildcards.description == "table4":
+        return [
+            f"results/targets/{target}.safetensors" for target in EXPERIMENT["targets"]
+        ]
+    return []
+
+
+def description_settings(wildcards):
+    return as_json(settings.describe(config, EXPERIMENT, wildcards.description))
+
+
 # --------------------------------------------------------------------------------------------------------- transfers
 
 
@@ -183,14 +235,7 @@ def published_means(wildcards):
 
 
 def experiment_json(wildcards):
-    """The experiment without what the figure does not show, so that it is redrawn for its own settings only."""
-    return as_json(
-        {
-            key: value
-            for key, value in EXPERIMENT.items()
-            if key != "fig3" or wildcards.figure == "fig3"
-        }
-    )
+    return as_json(settings.experiment_for(EXPERIMENT, wildcards.figure))
 
 
 def figure_table(wildcards):
@@ -204,7 +249,10 @@ def figure_style(wildcards):
 
 
 def all_figures():
+    """Everything that the experiment can show without further data; table 4 of the published logs would need downloads."""
+    tables = [1, 2, 3, 5] if EXPERIMENT["rows"] else [1, 2, 3, 4, 5]
+    figures = DRAWN if known_sources() else DRAWN[:-1]
     return [
-        *(f"figures/{figure}.pdf" for figure in FIGURES if figure != "table5"),
-        "figures/table5.csv",
+        *(f"figures/{figure}.pdf" for figure in figures),
+        *(f"figures/table{number}.csv" for number in tables),
     ]

@@ -24,6 +24,8 @@ rule table:
         "results/tables/{experiment}/{figure}.csv",
     log:
         "results/logs/tables/{experiment}/{figure}.log",
+    wildcard_constraints:
+        figure="|".join(FIGURES),
     conda:
         "../envs/figures.yaml"
     params:
@@ -45,7 +47,7 @@ rule figure:
     log:
         "results/logs/figures/{figure}.log",
     wildcard_constraints:
-        figure="|".join(figure for figure in FIGURES if figure != "table5"),
+        figure="|".join(DRAWN),
     conda:
         "../envs/figures.yaml"
     params:
@@ -69,9 +71,7 @@ rule table5:
     conda:
         "../envs/figures.yaml"
     params:
-        experiment=as_json(
-            {key: value for key, value in EXPERIMENT.items() if key != "fig3"}
-        ),
+        experiment=as_json(settings.experiment_for(EXPERIMENT, "table5")),
         code=code_of("figures/table5.py"),
     shell:
         "cp {input} {output.csv} && python scripts/figures/table5.py --table {input}"

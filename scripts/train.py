@@ -12,7 +12,8 @@ from advtransfer.artefacts import save_json, save_tensors
 from advtransfer.datasets import load_dataset
 from advtransfer.devices import pick_device
 from advtransfer.errors import exit_on_input_error
-from advtransfer.sources import measure_accuracy, train_source
+from advtransfer.robustness import draw_test_images, measure_accuracy
+from advtransfer.sources import train_source
 from advtransfer.threats import threat_from
 
 
@@ -42,7 +43,7 @@ def main() -> None:
 
     evaluation = settings["evaluation"]
     images, labels = dataset.test_images.to(device), dataset.test_labels.to(device)
-    attacked = slice(0, evaluation["attacked_images"])
+    attacked = draw_test_images(dataset, evaluation["attacked_images"], settings["seed"]).to(device)
     measured = {"test_accuracy": measure_accuracy(model, images, labels, settings["resolution"]), "robust_accuracy": []}
     for threat in evaluation["threats"]:
         accuracy = measure_accuracy(

@@ -9,6 +9,8 @@ An experiment is used in its resolved form, a JSON-compatible dict made by `sett
     sizes               {target: [[images, models], ...]}, ascending; models is the number of seeds
     blocks              [int], ascending
     fig3                {"images": int, "epochs": [int, ...]}
+    epsilon             {"sources": [{"source": str, "norm": str or null, "epsilon": float}, ...], "images": [int, ...]};
+                        the natural source has norm null and epsilon 0
     rows                path of one file that holds all rows, or null where every chunk of seeds has a file of its own
     seeds_per_job       [[up to images, seeds], ...]
 """
@@ -27,6 +29,7 @@ FIGURES: dict[str, tuple[tuple[str, ...], tuple[int, ...] | None]] = {
     "fig4": (("robust",), (0, 1, 3, 9)),
     "fig5": (("robust", "linf_small", "linf_large"), (3,)),
     "fig10": (ROLES, (0, 1, 3, 9)),
+    "epsilon": ((), (3,)),  # its sources are a family, not roles
     "table5": (ROLES, (3,)),
 }
 
@@ -45,9 +48,10 @@ class Cell:
 def cells(experiment: dict[str, Any], figure: str) -> Iterator[Cell]:
     """The cells of the experiment that a figure or table draws."""
     roles, blocks = FIGURES[figure]
-    for role in roles:
-        if role not in experiment["sources"]:
-            continue
+    sources = [experiment["sources"][role] for role in roles if role in experiment["sources"]]
+    if figure == "epsilon":
+        sources = [rung["source"] for rung in experiment["epsilon"]["sources"]]
+    for source in sources:
         for target in experiment["targets"]:
             for count in experiment["blocks"]:
                 if blocks is not None and count not in blocks:
@@ -55,7 +59,9 @@ def cells(experiment: dict[str, Any], figure: str) -> Iterator[Cell]:
                 for images, models in experiment["sizes"][target]:
                     if figure == "fig3" and images != experiment["fig3"]["images"]:
                         continue
-                    yield Cell(experiment["sources"][role], target, count, images, models)
+                    if figure == "epsilon" and images not in experiment["epsilon"]["images"]:
+                        continue
+                    yield Cell(source, target, count, images, models)
 
 
 def chunks(models: int, images: int, seeds_per_job: list[list[int]]) -> list[tuple[int, int]]:

@@ -17,6 +17,8 @@ from jsonschema.exceptions import ValidationError
 from advtransfer.errors import InputError
 
 UNLIMITED = 10**9
+# Keys of a source that tables and figures show, and that nothing is computed from.
+SHOWN_ONLY = ("label", "family", "published_accuracy_percent")
 
 
 def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
@@ -41,6 +43,7 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
             _check_threat(source["threat"], f"sources.{name}.threat")
     for name, experiment in config["experiments"].items():
         _check_experiment(config, name, experiment)
+    _check_robustness(config)
 
 
 def _deepest(error: ValidationError) -> ValidationError:
@@ -139,6 +142,22 @@ def _check_experiment(config: Mapping[str, Any], name: str, experiment: Mapping[
             )
 
 
+def _check_robustness(config: Mapping[str, Any]) -> None:
+    families = {source["family"]: None for source in config["sources"].values() if "family" in source}
+    for family, target in config["robustness"]["test_data"].items():
+        _known(family, families, "robustness.test_data", "family of sources")
+        if target is not None:
+            _known(target, config["targets"], f"robustness.test_data.{family}", "target")
+    for norm, epsilons in config["robustness"]["epsilons"].items():
+        for epsilon in epsilons:
+            _check_threat({"norm": norm, "epsilon": epsilon}, f"robustness.epsilons.{norm}")
+    if config["robustness"]["attack"] == "autoattack" and config["robustness"]["restarts"] != 1:
+        raise InputError(
+            f"config: robustness.restarts: found {config['robustness']['restarts']}, but AutoAttack has restarts of its "
+            "own. Set it to 1."
+        )
+
+
 def _step(steps: list[Mapping[str, int]], images: int) -> Mapping[str, int]:
     return next(step for step in steps if images <= step.get("images_up_to", UNLIMITED))
 
@@ -184,6 +203,7 @@ def resolve_experiment(config: Mapping[str, Any], counts: Mapping[str, Mapping[s
         "sizes": sizes,
         "blocks": sorted(experiment["blocks"]),
         "fig3": _resolve_fig3(config, name, experiment, sizes),
+        "epsilon": _resolve_epsilon(config, name, experiment, sizes),
         "rows": rows if experiment.get("rows") == "published" else None,
         "seeds_per_job": [[step.get("images_up_to", UNLIMITED), step["seeds"]] for step in config["seeds_per_job"]],
     }
@@ -192,16 +212,10 @@ def resolve_experiment(config: Mapping[str, Any], counts: Mapping[str, Mapping[s
 def _resolve_fig3(
     config: Mapping[str, Any], name: str, experiment: Mapping[str, Any], sizes: Mapping[str, list[list[int]]]
 ) -> dict[str, Any]:
-    common = set.intersection(*({images for images, _ in sizes[target]} for target in sizes))
-    if not common:
-        raise InputError(f"config: experiments.{name}.images: no size fits all targets. Give one that all can have.")
+    common = _common_sizes(name, sizes)
     chosen = experiment.get("fig3", {})
     images = chosen.get("images", max(common))
-    if images not in common:
-        raise InputError(
-            f"config: experiments.{name}.fig3.images: found {images}, which is not a size of every target. "
-            f"Choose one of: {', '.join(map(str, sorted(common)))}."
-        )
+    _check_common([images], common, f"experiments.{name}.fig3.images")
     step = _step(config["protocols"][experiment["protocol"]]["epochs"], images)
     evaluated = evaluated_epochs(step["epochs"], step["evaluate_every"])
     epochs = chosen.get("epochs", evaluated)
@@ -209,9 +223,95 @@ def _resolve_fig3(
     if odd:
         raise InputError(
             f"config: experiments.{name}.fig3.epochs: found {odd[0]}, which protocol '{experiment['protocol']}' does not "
-            f"evaluate at {images} images. Choose among: {', '.join(map(str, evaluated))}."
+            f"evaluate at {images} images. Choose one of: {', '.join(map(str, evaluated))}."
         )
     return {"images": images, "epochs": sorted(epochs)}
+
+
+def _resolve_epsilon(
+    config: Mapping[str, Any], name: str, experiment: Mapping[str, Any], sizes: Mapping[str, list[list[int]]]
+) -> dict[str, Any]:
+    """The sources of the epsilon ladder, from natural (epsilon 0) upwards, and the sizes at which it is drawn."""
+    common, key = _common_sizes(name, sizes), f"experiments.{name}.epsilon"
+    chosen = experiment.get("epsilon", {})
+    images = chosen.get("images", sorted(common))
+    _check_common(images, common, f"{key}.images")
+    family = chosen.get("family", config["sources"][experiment["sources"]["natural"]].get("family"))
+    members = list(experiment["sources"].values())
+    if family is not None:
+        families = dict.fromkeys(source["family"] for source in config["sources"].values() if "family" in source)
+        _known(family, families, f"{key}.family", "family of sources")
+        members = [source for source, entry in config["sources"].items() if entry.get("family") == family]
+    natural = [source for source in members if config["sources"][source]["threat"] is None]
+    if len(natural) != 1:
+        raise InputError(
+            f"config: {key}.family: '{family}' has {len(natural)} natural sources (threat: null), the ladder begins with "
+            "one. Correct 'family' of the sources."
+        )
+    rungs = []
+    for source in members:
+        threat = config["sources"][source]["threat"]
+        threat = _resolve_threat(threat) if threat else {"norm": None, "epsilon": 0.0}
+        rungs.append({"source": source, **threat})
+    rungs.sort(key=lambda rung: (rung["norm"] or "", rung["epsilon"]))
+    labels = {source: source_label(config["sources"][source]) for source in members}
+    return {"sources": rungs, "images": sorted(images), "labels": labels}
+
+
+def _common_sizes(name: str, sizes: Mapping[str, list[list[int]]]) -> set[int]:
+    common = set.intersection(*({images for images, _ in sizes[target]} for target in sizes))
+    if not common:
+        raise InputError(f"config: experiments.{name}.images: no size fits all targets. Give one that all can have.")
+    return common
+
+
+def _check_common(images: Iterable[int], common: set[int], key: str) -> None:
+    odd = sorted(set(images) - common)
+    if odd:
+        raise InputError(
+            f"config: {key}: found {odd[0]}, which is not a size of every target. "
+            f"Choose one of: {', '.join(map(str, sorted(common)))}."
+        )
+
+
+def experiment_for(experiment: Mapping[str, Any], figure: str) -> dict[str, Any]:
+    """The resolved experiment without what only other figures show, so that a figure is redrawn for its own settings."""
+    mine = {key: value for key, value in experiment.items() if key not in ("fig3", "epsilon")}
+    if figure == "fig3":
+        mine["fig3"] = experiment["fig3"]
+    if figure in ("epsilon", "source_robustness"):
+        mine["epsilon"] = experiment["epsilon"]
+        mine["labels"] = {**experiment["epsilon"]["labels"], **experiment["labels"]}
+    return mine
+
+
+def experiment_sources(experiment: Mapping[str, Any]) -> list[str]:
+    """All sources that an experiment shows: by role, then the rest of its epsilon ladder."""
+    ladder = [rung["source"] for rung in experiment["epsilon"]["sources"]]
+    return list(dict.fromkeys([*experiment["sources"].values(), *ladder]))
+
+
+def test_data_of(config: Mapping[str, Any], source: str) -> str | None:
+    """The target whose test images belong to a source, None where none is given."""
+    return config["robustness"]["test_data"].get(config["sources"][source].get("family"))
+
+
+def resolve_robustness(config: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """How a source's robustness is measured: every threat of the configuration, and the source's own."""
+    settings = config["robustness"]
+    threats = [
+        {"norm": norm, "epsilon": parse_epsilon(epsilon)}
+        for norm, epsilons in settings["epsilons"].items()
+        for epsilon in epsilons
+    ]
+    own = config["sources"][source]["threat"]
+    if own:
+        threats.append(_resolve_threat(own))
+    unique = {(threat["norm"], threat["epsilon"]): threat for threat in threats}
+    return {
+        "threats": [unique[key] for key in sorted(unique)],
+        **{key: settings[key] for key in ("attack", "steps", "restarts", "images", "seed")},
+    }
 
 
 def evaluated_epochs(epochs: int, every: int) -> list[int]:
@@ -236,7 +336,7 @@ def resolve_protocol(config: Mapping[str, Any], name: str, images: int) -> dict[
 
 def resolve_source(settings: Mapping[str, Any]) -> dict[str, Any]:
     """A source's entry as jobs get it: every epsilon a number, what only names or labels the source left out."""
-    resolved = {key: value for key, value in settings.items() if key not in ("label", "description")}
+    resolved = {key: value for key, value in settings.items() if key not in SHOWN_ONLY}
     if resolved.get("threat"):
         resolved["threat"] = _resolve_threat(resolved["threat"])
     if "evaluation" in resolved:
@@ -262,6 +362,38 @@ def source_label(settings: Mapping[str, Any]) -> str:
 def seeds_of_chunk(config: Mapping[str, Any], first: int, last: int) -> list[int]:
     """The seeds of a job, by the indices of its first and its last."""
     return list(config["seeds"][first : last + 1])
+
+
+def describe(config: Mapping[str, Any], experiment: Mapping[str, Any], table: str) -> Any:
+    """What tables 1 to 4 say of the configuration, JSON-compatible; see `descriptions`."""
+    if table == "table1":
+        protocol = config["protocols"][experiment["protocol"]]
+        return {"protocol": experiment["protocol"], "blocks": experiment["blocks"], "settings": protocol}
+    if table == "table2":
+        steps = config["protocols"][experiment["protocol"]]["epochs"]
+        sizes: dict[tuple[int, int], list[str]] = {}
+        for target, pairs in experiment["sizes"].items():
+            for images, models in pairs:
+                sizes.setdefault((images, models), []).append(target)
+        return {
+            "models_per_seed": len(experiment["sources"]) * len(experiment["blocks"]),
+            "sizes": [
+                {"images": images, "seeds": seeds, "targets": targets, **dict(_step(steps, images))}
+                for (images, seeds), targets in sorted(sizes.items())
+            ],
+        }
+    if table == "table3":
+        return [
+            {
+                "source": source,
+                "label": source_label(config["sources"][source]),
+                "family": config["sources"][source].get("family"),
+                "threat": resolve_source(config["sources"][source])["threat"],
+                "published_accuracy_percent": config["sources"][source].get("published_accuracy_percent"),
+            }
+            for source in experiment_sources(experiment)
+        ]
+    return [{"target": target, "label": experiment["labels"][target]} for target in experiment["targets"]]
 
 
 def count_models(experiment: Mapping[str, Any]) -> int:

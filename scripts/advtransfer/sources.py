@@ -1,19 +1,18 @@
-"""Training source networks, naturally or adversarially (paper, section 3, Eq. 2), and measuring their robustness."""
+"""Training source networks, naturally or adversarially (paper, section 3, Eq. 2)."""
 
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
 from torch.nn import functional
 
-from advtransfer.attacks import evaluating, pgd
+from advtransfer.attacks import pgd
 from advtransfer.augmentation import augment, to_unit
 from advtransfer.datasets import Dataset
 from advtransfer.models import IMAGENET_MEAN, IMAGENET_STD, ImageClassifier, build
 from advtransfer.randomness import generator_for
-from advtransfer.threats import Threat, threat_from
+from advtransfer.threats import threat_from
 
 
 def train_source(
@@ -90,30 +89,3 @@ def train_source(
 
 def _triangle(progress: float, peak: float) -> float:
     return progress / peak if progress < peak else max(0.0, (1 - progress) / (1 - peak))
-
-
-def measure_accuracy(
-    model: nn.Module,
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    resolution: int,
-    threat: Threat | None = None,
-    steps: int = 20,
-    seed: int = 0,
-    batch_size: int = 500,
-) -> float:
-    """The fraction of uint8 images [n, c, h, w] classified as their labels [n], clean or under PGD.
-
-    With a threat: PGD of `steps` steps from a random start, keeping each image's iterate of highest loss; the start
-    comes from `seed` alone.
-    """
-    attack = generator_for(seed, "evaluation attack")
-    correct = 0
-    with evaluating(model):
-        for x, y in zip(images.split(batch_size), labels.split(batch_size), strict=True):
-            x = to_unit(x, resolution).contiguous(memory_format=torch.channels_last)
-            if threat is not None:
-                x = pgd(model, x, y, threat, steps, random_start=True, keep_best=True, generator=attack)
-            with torch.no_grad():
-                correct += int((model(x).argmax(1) == y).sum())
-    return correct / len(labels)

@@ -154,9 +154,10 @@ class _Accuracies:
         if not self.grid:
             blocks = FIGURES[figure][1]
             images = f" at {experiment['fig3']['images']} images" if figure == "fig3" else ""
+            shown = ", ".join(FIGURES[figure][0]) or "a family of sources"
             raise InputError(
                 f"{place}: no model to draw; the figure shows {' or '.join(map(str, blocks or ()))} blocks of "
-                f"{', '.join(FIGURES[figure][0])}{images}, the experiment has {experiment['blocks']} blocks of "
+                f"{shown}{images}, the experiment has {experiment['blocks']} blocks of "
                 f"{', '.join(self.sources)}. Add what is missing, or leave the figure out."
             )
         mine = rows[rows["protocol"] == experiment["protocol"]]
@@ -309,6 +310,12 @@ def fig10(rows: pd.DataFrame, experiment: dict[str, Any]) -> pd.DataFrame:
     return _table([*found.accuracy(), *deltas, *found.missing()])
 
 
+def epsilon(rows: pd.DataFrame, experiment: dict[str, Any]) -> pd.DataFrame:
+    """Accuracy of every source of a family at 3 blocks and at the experiment's `epsilon` sizes (beyond the paper)."""
+    found = _Accuracies(rows, experiment, "epsilon")
+    return _table([*found.accuracy(), *found.missing()])
+
+
 def table5(rows: pd.DataFrame, experiment: dict[str, Any], published: str | Path = PUBLISHED) -> pd.DataFrame:
     """Mean last-epoch test accuracy at 3 blocks, in percent, of every cell that has a model, in the experiment's order.
 
@@ -338,4 +345,4 @@ def table5(rows: pd.DataFrame, experiment: dict[str, Any], published: str | Path
     return pd.DataFrame(lines)
 
 
-TABLES = {"fig2": fig2, "fig3": fig3, "fig4": fig4, "fig5": fig5, "fig10": fig10, "table5": table5}
+TABLES = {"fig2": fig2, "fig3": fig3, "fig4": fig4, "fig5": fig5, "fig10": fig10, "epsilon": epsilon, "table5": table5}

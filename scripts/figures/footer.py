@@ -84,6 +84,7 @@ def describe_missing(table: pd.DataFrame, experiment: dict[str, Any], x: str) ->
         return ", ".join(name_of(experiment, target) for target in experiment["targets"] if target in names)
 
     sources = list(experiment["sources"].values())
+    sources += [rung["source"] for rung in experiment.get("epsilon", {"sources": []})["sources"]]
     for (blocks,) in sorted(wholly_lost(1)):
         phrases.append(f"{_blocks(blocks)} ({targets(cell[2] for cell in lost if cell[1] == blocks)})")
         lost = [cell for cell in lost if cell[1] != blocks]

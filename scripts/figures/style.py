@@ -169,6 +169,13 @@ def difference_of(lines: Sequence[Line]) -> str:
     return f"{lines[0].label}  \N{MINUS SIGN}  {lines[1].label}" if len(lines) > 1 else ""
 
 
+def epsilon_text(epsilon: float, norm: str) -> str:
+    """An epsilon as axes show it: Linf in 255ths, the grey levels of an image."""
+    if norm == "linf" and epsilon > 0:
+        return f"{255 * epsilon:.4g}/255"
+    return f"{epsilon:.4g}"
+
+
 # Layout
 
 
@@ -337,9 +344,9 @@ def share_y(axes: Sequence[Axes]) -> None:
 # Panels
 
 
-def draw_line(ax: Axes, part: pd.DataFrame, x: str, **look: Any) -> None:
-    """One line with its band, from the aggregated values of a table."""
-    part = part.assign(x=x_of(part, x)).sort_values("x")
+def draw_line(ax: Axes, part: pd.DataFrame, x: pd.Series, **look: Any) -> None:
+    """One line with its band, from the aggregated values of a table, at the places x [rows of part]."""
+    part = part.assign(x=x).sort_values("x")
     ax.fill_between(part["x"], part["low"], part["high"], color=look["color"], alpha=0.17, linewidth=0, zorder=2)
     ax.plot(part["x"], part["mean"], markeredgecolor="white", markeredgewidth=0.4, zorder=3, **look)
 
@@ -356,7 +363,7 @@ def draw_accuracy(
             draw_line(
                 ax,
                 part,
-                x,
+                x_of(part, x),
                 color=shaded(colour, line.shade),
                 linestyle=line.linestyle,
                 marker=line.marker,
@@ -384,7 +391,9 @@ def draw_delta(ax: Axes, part: pd.DataFrame, x: str, experiment: dict[str, Any])
         mine = part[part["target"] == target]
         if len(mine):
             colour, marker = looks[target]
-            draw_line(ax, mine, x, color=colour, marker=marker, linestyle="-", label=name_of(experiment, target))
+            draw_line(
+                ax, mine, x_of(mine, x), color=colour, marker=marker, linestyle="-", label=name_of(experiment, target)
+            )
     format_delta(ax)
     format_x(ax, x_of(part, x), XLABELS[x])
 

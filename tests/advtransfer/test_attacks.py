@@ -1,5 +1,7 @@
 """PGD: its constraints for any input, its strength, and its agreement with an independent implementation."""
 
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from advtransfer.attacks import evaluating, pgd
+from advtransfer.attacks import autoattack, evaluating, pgd, pgd_restarts
+from advtransfer.errors import InputError
 from advtransfer.threats import L2, Linf
 
 
@@ -137,3 +140,85 @@ def test_agrees_with_torchattacks(norm):
         ours = pgd(model, images, labels, L2(0.5), 7, step_size=0.1)
         theirs = torchattacks.PGDL2(model, eps=0.5, alpha=0.1, steps=7, random_start=False)(images, labels)
     torch.testing.assert_close(ours - images, theirs - images, rtol=0, atol=1e-5)
+
+
+def accuracy(model, images, labels):
+    with torch.no_grad():
+        return (model(images).argmax(1) == labels).float()
+
+
+@pytest.mark.parametrize("threat", [L2(0.4), Linf(0.02)])
+def test_more_restarts_never_help_the_network(threat):
+    """The same generator: the first restarts of the longer attack are those of the shorter one."""
+    model, (images, _) = small_network(), batch(n=64)
+    with torch.no_grad():
+        labels = model(images).argmax(1)
+    standing = None
+    for restarts in (1, 2, 5):
+        adversarial = pgd_restarts(model, images, labels, threat, 2, restarts, torch.Generator().manual_seed(3))
+        assert (threat.size(adversarial - images) <= threat.epsilon * (1 + 1e-5)).all()
+        assert adversarial.min() >= 0
+        assert adversarial.max() <= 1
+        right = accuracy(model, adversarial, labels)
+        assert standing is None or (right <= standing).all()
+        standing = right
+    assert 0 < standing.mean() < 1
+
+
+def test_a_later_restart_does_not_undo_an_earlier_success():
+    """A network that is fooled by the first call after each start only: what was found must be kept."""
+    images, labels = torch.full((4, 3, 2, 2), 0.5), torch.zeros(4, dtype=torch.int64)
+
+    class Moody(nn.Module):
+        calls = 0
+
+        def forward(self, x):
+            # PGD with one step calls twice, the check of its result is the third call.
+            self.calls += 1
+            fooled = self.calls == 3
+            score = x.flatten(1).sum(1) * 0 + (1.0 if fooled else -1.0)
+            return torch.stack([torch.zeros_like(score), score], 1)
+
+    model = Moody()
+    first = pgd_restarts(model, images, labels, Linf(0.1), 1, 1, torch.Generator().manual_seed(0))
+    model.calls = 0
+    many = pgd_restarts(model, images, labels, Linf(0.1), 1, 4, torch.Generator().manual_seed(0))
+    assert torch.equal(first, many)
+    assert model.calls == 3  # all images were settled by the first run
+
+
+def test_of_a_withstanding_image_the_highest_loss_is_kept():
+    model, (images, _) = small_network(), batch(n=8)
+    with torch.no_grad():
+        labels = model(images).argmax(1)
+
+    def losses(x):
+        with torch.no_grad():
+            return functional.cross_entropy(model(x), labels, reduction="none")
+
+    few, many = (
+        losses(pgd_restarts(model, images, labels, Linf(1e-3), 1, restarts, torch.Generator().manual_seed(0)))
+        for restarts in (1, 6)
+    )
+    assert (accuracy(model, images, labels) == 1).all()
+    assert (many >= few).all()
+    assert (many > few).any()
+
+
+@pytest.mark.parametrize("threat", [L2(0.3), Linf(0.02)])
+def test_autoattack_is_within_its_threat_and_at_least_as_strong(threat):
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 36, 16), nn.ReLU(), nn.Linear(16, 12)).eval()
+    images, _ = batch(n=12)
+    with torch.no_grad():
+        labels = model(images).argmax(1)
+    mine = pgd_restarts(model, images, labels, threat, 10, 1, torch.Generator().manual_seed(0))
+    theirs = autoattack(model, images, labels, threat, 12, seed=0)
+    assert (threat.size(theirs - images) <= threat.epsilon * (1 + 1e-4) + 1e-6).all()
+    assert accuracy(model, theirs, labels).mean() <= accuracy(model, mine, labels).mean()
+
+
+def test_autoattack_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchattacks", None)
+    with pytest.raises(InputError, match=r"torchattacks is not installed\. Install torchattacks"):
+        autoattack(small_network(), *batch(), L2(0.1), 4)

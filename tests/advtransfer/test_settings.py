@@ -151,3 +151,71 @@ def test_labels(config):
     assert resolve(config)["labels"] == {"mini_natural": "natural", "mini_l2": "L2, ε = 0.5", "digits": "digits"}
     assert settings.source_label(config["sources"]["linf_4"]) == "L∞, ε = 4/255"
     assert settings.source_label({"threat": None, "label": "mine"}) == "mine"
+
+
+def test_the_epsilon_ladder_begins_with_the_familys_natural_source(config):
+    ladder = resolve(config)["epsilon"]
+    assert [(rung["source"], rung["norm"], rung["epsilon"]) for rung in ladder["sources"]] == [
+        ("mini_natural", None, 0.0),
+        ("mini_l2", "l2", 0.5),
+        ("mini_linf_small", "linf", 2 / 255),
+        ("mini_linf_large", "linf", 4 / 255),
+    ]
+    assert ladder["images"] == [100, 1297]
+    config["experiments"]["mine"]["epsilon"] = {"images": [100]}
+    assert resolve(config)["epsilon"]["images"] == [100]
+
+
+def test_without_a_family_the_ladder_is_the_experiments_own_sources(config):
+    del config["sources"]["mini_natural"]["family"]
+    assert [rung["source"] for rung in resolve(config)["epsilon"]["sources"]] == ["mini_natural", "mini_l2"]
+
+
+def test_a_figure_is_told_its_own_settings_only(config):
+    experiment = resolve(config)
+    other = {**experiment, "epsilon": {**experiment["epsilon"], "images": [1]}, "fig3": {"images": 1, "epochs": [1]}}
+    assert settings.experiment_for(experiment, "fig2") == settings.experiment_for(other, "fig2")
+    for figure in ("fig3", "epsilon", "source_robustness"):
+        assert settings.experiment_for(experiment, figure) != settings.experiment_for(other, figure)
+
+
+def test_robustness_is_measured_at_the_sources_own_epsilon_too(config):
+    config["robustness"]["epsilons"] = {"l2": [1], "linf": ["4/255"]}
+    found = settings.resolve_robustness(config, "mini_l2")["threats"]
+    assert found == [
+        {"norm": "l2", "epsilon": 0.5},
+        {"norm": "l2", "epsilon": 1.0},
+        {"norm": "linf", "epsilon": 4 / 255},
+    ]
+    assert len(settings.resolve_robustness(config, "mini_linf_large")["threats"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("robustness.test_data", {"minni": None}, "no family of sources is named 'minni'. Did you mean 'mini'?"),
+        ("robustness.test_data.mini", "cifar1000", "no target is named 'cifar1000'. Did you mean 'cifar100'?"),
+        ("robustness.epsilons.linf", [4], "robustness.epsilons.linf.epsilon: found 4 for linf.*Write 4/255"),
+        ("robustness.attack", "fgsm", "robustness.attack"),
+        ("robustness.steps", 0, "robustness.steps"),
+        ("experiments.mine.epsilon", {"family": "mni"}, "no family of sources is named 'mni'. Did you mean 'mini'?"),
+        (
+            "experiments.mine.epsilon",
+            {"images": [7]},
+            "epsilon.images: found 7, which is not a size of every target. Choose",
+        ),
+        ("sources.mini_l2.threat", None, "'mini' has 2 natural sources"),
+        ("sources.mini_l2.published_accuracy_percent", 101, "Give a percentage"),
+    ],
+)
+def test_mistakes_about_robustness_and_families(config, path, value, message):
+    change(config, path, value)
+    with pytest.raises(InputError, match=message) as caught:
+        resolve(config)
+    assert "\n" not in str(caught.value)
+
+
+def test_autoattack_has_restarts_of_its_own(config):
+    config["robustness"] |= {"attack": "autoattack", "restarts": 3}
+    with pytest.raises(InputError, match=r"robustness\.restarts: found 3.*Set it to 1"):
+        resolve(config)

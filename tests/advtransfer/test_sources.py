@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from advtransfer.datasets import Dataset
-from advtransfer.sources import measure_accuracy, train_source
+from advtransfer.robustness import measure_accuracy
+from advtransfer.sources import train_source
 from advtransfer.threats import L2
 
 CPU = torch.device("cpu")
@@ -72,9 +73,3 @@ def test_the_seed_determines_every_weight(dataset):
 def test_divergence_is_an_error(dataset):
     with pytest.raises(FloatingPointError, match="training diverged in epoch 1"):
         train(dataset, peak_learning_rate=1e20, epochs=1)
-
-
-def test_an_attack_of_zero_radius_is_no_attack(dataset):
-    model = train(dataset, epochs=1)[0]
-    measure = [dataset.test_images, dataset.test_labels, 16]
-    assert measure_accuracy(model, *measure) == measure_accuracy(model, *measure, L2(0.0), steps=2)

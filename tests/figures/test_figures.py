@@ -15,9 +15,9 @@ from advtransfer import tables
 from advtransfer.artefacts import save_table
 from advtransfer.errors import InputError
 from advtransfer.grid import ROLES
-from figures import fig2, fig3, fig4, fig5, fig10, style, table5
+from figures import epsilon, fig2, fig3, fig4, fig5, fig10, source_robustness, style, table5
 
-DRAWN = {"fig2": fig2, "fig3": fig3, "fig4": fig4, "fig5": fig5, "fig10": fig10}
+DRAWN = {"fig2": fig2, "fig3": fig3, "fig4": fig4, "fig5": fig5, "fig10": fig10, "epsilon": epsilon}
 SCRIPTS = Path(style.__file__).resolve().parents[1]
 
 
@@ -39,6 +39,15 @@ def an_experiment(**changes) -> dict:
         "sizes": {target: [[100, 3], [200, 3], [400, 3]] for target in targets},
         "blocks": [0, 1, 3, 9],
         "fig3": {"images": 400, "epochs": [1, 11, 20]},
+        "epsilon": {
+            "sources": [
+                {"source": "plain", "norm": None, "epsilon": 0.0},
+                {"source": "l2", "norm": "l2", "epsilon": 0.5},
+                {"source": "small", "norm": "linf", "epsilon": 2 / 255},
+                {"source": "large", "norm": "linf", "epsilon": 4 / 255},
+            ],
+            "images": [100, 400],
+        },
         "rows": None,
         "seeds_per_job": [[1000, 5]],
     } | changes
@@ -326,3 +335,49 @@ def test_table5_in_markdown(tmp_path):
     assert stones[5] == "\N{EN DASH}"
     assert stones[6] == "3, 3, 2"
     assert "Of 24 planned cells 3 have no model and 3 have fewer than planned." in lines[-1]
+
+
+def test_the_ladder_has_a_row_for_each_norm_and_begins_at_natural(tmp_path):
+    experiment = an_experiment()
+    rows = rows_of(experiment)
+    drawn = drawing("epsilon", rows, experiment, tmp_path)
+    l2, linf = panel(drawn, "Leaves", 0), panel(drawn, "Leaves", 1)
+    assert ticks_of(l2.xaxis) == ["0", "0.5"]
+    assert ticks_of(linf.xaxis) == ["0", "2/255", "4/255"]
+    table = table_of("epsilon", rows, experiment, tmp_path)
+    mine = table[(table["target"] == "leaves") & (table["images"] == 400)].set_index("source")["mean"]
+    assert len(linf.get_lines()) == 2  # 100 and 400 images, not 200
+    assert np.allclose(linf.get_lines()[1].get_ydata(), mine[["plain", "small", "large"]])
+    assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["100 training images", "400 training images"]
+
+
+def test_the_ladder_says_which_rung_is_missing(tmp_path):
+    experiment = an_experiment()
+    rows = rows_of(experiment)
+    drawn = drawing("epsilon", rows[rows["source"] != "large"], experiment, tmp_path)
+    assert "Missing: L∞ 4 (all targets)." in texts_of(drawn)
+    assert np.isnan(panel(drawn, "Leaves", 1).get_lines()[0].get_ydata()).sum() == 0
+
+
+def test_robustness_has_a_panel_for_each_norm(tmp_path):
+    experiment = an_experiment()
+    lines = [
+        [source, norm, epsilon, accuracy, 100 if epsilon == 0 else 20, "PGD-20", "measured"]
+        for source, drop in (("plain", 0.9), ("l2", 0.3))
+        for norm, epsilons in (("l2", [0, 0.5, 1]), ("linf", [0, 1 / 255, 2 / 255]))
+        for epsilon, accuracy in zip(epsilons, [0.9, 0.9 - drop / 2, 0.9 - drop], strict=True)
+    ]
+    columns = ["source", "norm", "epsilon", "accuracy", "images", "attack", "origin"]
+    style.set_theme({})
+    drawn = source_robustness.draw(pd.DataFrame(lines, columns=columns), experiment)
+    drawn.canvas.draw()
+    linf = panel(drawn, "attacked in L∞")
+    assert ticks_of(linf.xaxis) == ["0", "1/255", "2/255"]
+    natural = lines_of(linf)
+    assert len(linf.get_lines()) == 2
+    assert linf.get_lines()[0].get_linestyle() == "--"
+    assert np.allclose(linf.get_lines()[0].get_ydata(), [0.9, 0.45, 0.0])
+    assert natural == {}
+    assert "clean (epsilon 0) on 100 test images, attacked on 20 (PGD-20)" in texts_of(drawn)
+    with pytest.raises(InputError, match="nothing was measured"):
+        source_robustness.draw(pd.DataFrame([], columns=columns), experiment)

@@ -39,8 +39,9 @@ def test_the_papers_grid_is_planned_offline(fresh):
         "target": 6,
         "subset": 60,
         "transfer": 6 * 4 * 4 * 35,
-        "table": 6,
-        "figure": 5,
+        "table": 7,
+        "figure": 6,
+        "describe": 4,
         "table5": 1,
     }
 
@@ -108,6 +109,8 @@ def test_a_checkout_without_data_or_network_runs_the_demo(fresh):
     """Nothing but files of the project is needed to plan every figure of the demo."""
     shutil.rmtree(fresh.folder / "docs", ignore_errors=True)
     planned = fresh.planned()
-    assert planned["figure"] == [f"figures/fig{n}.pdf" for n in (10, 2, 3, 4, 5)]
+    names = ["epsilon", *(f"fig{n}" for n in (10, 2, 3, 4, 5)), "source_robustness"]
+    assert planned["figure"] == [f"figures/{name}.pdf" for name in names]
+    assert planned["describe"] == [f"figures/table{n}.csv" for n in (1, 2, 3, 4)]
     assert "download" not in planned
     assert "train_source" not in planned

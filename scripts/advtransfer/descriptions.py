@@ -1,0 +1,146 @@
+"""Tables 1 to 4: hyper-parameters, training by size, sources, targets; out of the configuration and the artefacts.
+
+`settings` is what `settings.describe` says of the configuration for the table in question.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from advtransfer.artefacts import load_tensors
+from advtransfer.robustness import COLUMNS
+from advtransfer.settings import evaluated_epochs
+
+# What the keys of a protocol are called in the paper.
+HYPER_PARAMETERS = {
+    "learning_rate": "learning rate",
+    "momentum": "momentum",
+    "weight_decay": "weight decay",
+    "batch_size": "batch size",
+    "batch_norm": "batch norm of frozen layers",
+    "head_init": "initialisation of the new head",
+    "augmentation": "augmentation",
+}
+
+
+def table1(settings: Mapping[str, Any], files: Iterable[str | Path]) -> pd.DataFrame:
+    """The hyper-parameters of the experiment's protocol (paper, Table 1). Columns hyper_parameter, value."""
+    protocol = settings["settings"]
+    values = {
+        "protocol": settings["protocol"],
+        "optimiser": "SGD",
+        "learning-rate drops": "tenfold after every third of the epochs",
+        **{HYPER_PARAMETERS.get(key, key.replace("_", " ")): protocol[key] for key in protocol if key != "epochs"},
+        "blocks fine-tuned besides the head": ", ".join(map(str, settings["blocks"])),
+    }
+    return pd.DataFrame([{"hyper_parameter": key, "value": value} for key, value in values.items()])
+
+
+def table2(settings: Mapping[str, Any], files: Iterable[str | Path]) -> pd.DataFrame:
+    """How each number of images is trained (paper, Table 2).
+
+    Columns images, targets, epochs, evaluated_after (epochs), seeds, models (over all sources, targets and block counts).
+    """
+    return pd.DataFrame(
+        [
+            {
+                "images": size["images"],
+                "targets": " ".join(size["targets"]),
+                "epochs": size["epochs"],
+                "evaluated_after": " ".join(map(str, evaluated_epochs(size["epochs"], size["evaluate_every"]))),
+                "seeds": size["seeds"],
+                "models": size["seeds"] * len(size["targets"]) * settings["models_per_seed"],
+            }
+            for size in settings["sizes"]
+        ]
+    )
+
+
+def table3(settings: Iterable[Mapping[str, Any]], files: Iterable[str | Path]) -> pd.DataFrame:
+    """The sources with their published clean accuracy beside the measured one (paper, Table 3).
+
+    Columns source, label, family, norm, epsilon, published_accuracy_percent, clean_accuracy_percent (on `images` test
+    images), robust_accuracy_percent (under `attack` at the source's own epsilon, on `attacked_images`), origin (measured
+    here, or in the source's training record). What is unknown is empty. files: rows of the sources' robustness.
+    """
+    rows = read_robustness(files)
+    lines = []
+    for entry in settings:
+        threat = entry["threat"] or {"norm": "", "epsilon": 0.0}
+        mine = rows[rows["source"] == entry["source"]]
+        clean = mine[mine["norm"] == ""]
+        attacked = mine[(mine["norm"] == threat["norm"]) & np.isclose(mine["epsilon"], threat["epsilon"], rtol=1e-9)]
+        attacked = attacked[attacked["norm"] != ""]
+        lines.append(
+            {
+                "source": entry["source"],
+                "label": entry["label"],
+                "family": entry["family"],
+                **threat,
+                "published_accuracy_percent": entry["published_accuracy_percent"],
+                "clean_accuracy_percent": _percent(clean["accuracy"].iloc[0]) if len(clean) else None,
+                "images": clean["images"].iloc[0] if len(clean) else None,
+                "robust_accuracy_percent": _percent(attacked["accuracy"].iloc[0]) if len(attacked) else None,
+                "attacked_images": attacked["images"].iloc[0] if len(attacked) else None,
+                "attack": attacked["attack"].iloc[0] if len(attacked) else None,
+                "origin": clean["origin"].iloc[0] if len(clean) else None,
+            }
+        )
+    return pd.DataFrame(lines).astype({"images": "Int64", "attacked_images": "Int64"})
+
+
+def table4(settings: Iterable[Mapping[str, Any]], files: Iterable[str | Path]) -> pd.DataFrame:
+    """The targets, counted in their artefacts (paper, Table 4).
+
+    Columns target, label, training_images, test_images, classes, channels, height, width (pixels). files: the artefacts,
+    in the order of the targets.
+    """
+    lines = []
+    for entry, file in zip(settings, files, strict=True):
+        tensors, metadata = load_tensors(file, ["train_images", "test_images"])
+        training, test = tensors["train_images"], tensors["test_images"]
+        channels, height, width = training.shape[1:]
+        lines.append(
+            {
+                "target": entry["target"],
+                "label": entry["label"],
+                "training_images": len(training),
+                "test_images": len(test),
+                "classes": len(metadata["class_names"]),
+                "channels": channels,
+                "height": height,
+                "width": width,
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def _percent(fraction: float) -> float:
+    # A count of images over their number: more digits than these are rounding errors.
+    return round(100 * float(fraction), 8)
+
+
+def read_robustness(files: Iterable[str | Path]) -> pd.DataFrame:
+    """The rows (`robustness.COLUMNS`) of all files, one after another; no rows without files."""
+    parts = [pd.read_parquet(file) for file in files]
+    rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+    return rows.astype({"epsilon": float, "accuracy": float})
+
+
+def source_robustness(files: Iterable[str | Path]) -> pd.DataFrame:
+    """The table of figure source_robustness: accuracy of each source against the epsilon of each norm, clean at 0.
+
+    Columns as `robustness.COLUMNS`; the clean accuracy stands once for each norm that a source was attacked in.
+    """
+    rows = read_robustness(files)
+    attacked = rows[rows["norm"] != ""]
+    norms = attacked[["source", "norm"]].drop_duplicates()
+    clean = norms.merge(rows[rows["norm"] == ""].drop(columns="norm"), on="source")
+    table = pd.concat([clean, attacked], ignore_index=True)[COLUMNS]
+    return table.sort_values(["source", "norm", "epsilon"], ignore_index=True)
+
+
+TABLES = {"table1": table1, "table2": table2, "table3": table3, "table4": table4}

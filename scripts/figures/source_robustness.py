@@ -1,0 +1,82 @@
+"""Draw how robust the sources are: accuracy on their own test images against the epsilon of the attack."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+from advtransfer.errors import InputError
+from figures import style
+
+NORMS = {"l2": "L2", "linf": "L∞"}
+
+
+def draw(table: pd.DataFrame, experiment: dict) -> Figure:
+    """A panel for each norm of the attack, a line for each source; natural dashed, clean accuracy at epsilon 0."""
+    sources = [*(rung["source"] for rung in experiment["epsilon"]["sources"]), *experiment["sources"].values()]
+    sources = style.present(table, dict.fromkeys(sources), "source")
+    if not sources:
+        raise InputError(
+            "figures/source_robustness.pdf: nothing was measured. Name the sources' test images in 'robustness: test_data'."
+        )
+    naturals = {rung["source"] for rung in experiment["epsilon"]["sources"] if rung["norm"] is None}
+    looks = {
+        source: {
+            "color": style.PALETTE[index % len(style.PALETTE)],
+            "marker": style.MARKERS[index % len(style.MARKERS)],
+            "linestyle": "--" if source in naturals else "-",
+        }
+        for index, source in enumerate(sources)
+    }
+    norms = style.present(table, NORMS, "norm")
+    high, wide, left, gap, over, under = 2.2, 2.7, 0.62, 0.35, 0.28, 0.5
+    width = left + len(norms) * (wide + gap) - gap + 0.15
+    legend = style.Legend(
+        [Line2D([], [], label=style.name_of(experiment, source), **look) for source, look in looks.items()]
+    )
+    made = style.canvas(width, high + over + under, legend.height(width), describe(table))
+    for column, norm in enumerate(norms):
+        mine = table[table["norm"] == norm]
+        ax = made.axes(left + column * (wide + gap), made.top - over - high, wide, high)
+        for source, look in looks.items():
+            part = mine[mine["source"] == source].sort_values("epsilon")
+            ax.plot(part["epsilon"], part["accuracy"], markeredgecolor="white", markeredgewidth=0.4, zorder=3, **look)
+        epsilons = sorted(mine["epsilon"].unique())
+        smallest = epsilons[1] if len(epsilons) > 1 else 1.0
+        # Linear up to the smallest attack, doublings above: the clean accuracy stays on the axis.
+        ax.set_xscale("symlog", base=2, linthresh=smallest)
+        ax.set_xlim(-0.15 * smallest, epsilons[-1] * 1.15)
+        ax.xaxis.set_major_locator(FixedLocator(epsilons))
+        ax.xaxis.set_major_formatter(FixedFormatter([style.epsilon_text(epsilon, norm) for epsilon in epsilons]))
+        ax.xaxis.set_minor_locator(NullLocator())
+        style.format_accuracy(ax, [0.0], [table["accuracy"].max()])
+        ax.set_xlabel(f"{NORMS[norm]} epsilon of the attack")
+        ax.set_title(f"attacked in {NORMS[norm]}", pad=4)
+        if column == 0:
+            ax.set_ylabel("accuracy on the source's test images (%)")
+    made.legend(0, width, legend)
+    return made.figure
+
+
+def describe(table: pd.DataFrame) -> str:
+    """The footer: attack, number of images, and where the numbers come from."""
+    clean, attacked = table[table["epsilon"] == 0], table[table["epsilon"] > 0]
+    parts = []
+    for origin, group in attacked.groupby("origin", sort=False):
+        images = " to ".join(f"{n:,}" for n in sorted({group["images"].min(), group["images"].max()}))
+        all_images = " to ".join(f"{n:,}" for n in sorted(clean.loc[clean["origin"] == origin, "images"].unique()))
+        where = "measured here" if origin == "measured" else "out of the sources' training records"
+        parts.append(
+            f"Accuracy {where}: clean (epsilon 0) on {all_images} test images, attacked on {images} "
+            f"({', '.join(sorted(group['attack'].unique()))})."
+        )
+    return " ".join(parts)
+
+
+if __name__ == "__main__":
+    style.main(draw, __doc__)

@@ -1,0 +1,47 @@
+"""Measure one source on test images of its own data set; without any, take what its training record says."""
+
+import argparse
+import json
+import sys
+
+import pandas as pd
+
+from advtransfer.artefacts import load_tensors, save_table
+from advtransfer.datasets import load_dataset
+from advtransfer.devices import pick_device
+from advtransfer.errors import exit_on_input_error
+from advtransfer.models import load_source
+from advtransfer.robustness import COLUMNS, measure, recorded
+
+
+def main() -> None:
+    """Parse, measure, save."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True, help="the source's name, a column of the rows")
+    parser.add_argument("--settings", type=json.loads, required=True, help="threats and attack, as JSON")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--source", required=True, help="source artefact")
+    parser.add_argument("--dataset", help="target artefact whose test images the source is measured on")
+    parser.add_argument("--output", required=True, help="parquet file of rows")
+    arguments = parser.parse_args()
+    metadata = load_tensors(arguments.source, [])[1]
+    rows = []
+    if arguments.dataset is None:
+        rows = recorded(metadata, arguments.name)
+    else:
+        device = pick_device(arguments.threads)
+        model = load_source(arguments.source).to(device)
+        dataset = load_dataset(arguments.dataset)
+        for row in measure(model, dataset, metadata["resolution"], arguments.settings, device, arguments.name):
+            rows.append(row)
+            print(
+                f"{row['attack']} {row['norm']} {row['epsilon']:.4g}: accuracy {row['accuracy']:.4f} of {row['images']:,}",
+                file=sys.stderr,
+                flush=True,
+            )
+    save_table(arguments.output, pd.DataFrame(rows, columns=COLUMNS))
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        main()

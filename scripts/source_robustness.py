@@ -1,0 +1,19 @@
+"""Gather the rows of all sources' robustness into the table that figure source_robustness draws."""
+
+import argparse
+
+from advtransfer.artefacts import save_table
+from advtransfer.descriptions import source_robustness
+
+
+def main() -> None:
+    """Parse, gather, save."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", nargs="+", required=True, help="rows of each source's robustness")
+    parser.add_argument("--output", required=True, help="table to write (.csv)")
+    arguments = parser.parse_args()
+    save_table(arguments.output, source_robustness(arguments.files))
+
+
+if __name__ == "__main__":
+    main()
