@@ -6,7 +6,7 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --shared=FOLDER: real images and the authors' logs, which the project does not carry."""
+    """Add --shared=FOLDER (real images, the authors' logs) and --robustness-package=FOLDER: what the project does not carry."""
     parser.addoption(
         "--shared",
         type=Path,
@@ -14,6 +14,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FOLDER",
         help="folder with data/MNIST, data/cifar10-sample.zip and reference/consolidated_results.csv.gz; "
         "tests that need it are skipped without it",
+    )
+    parser.addoption(
+        "--robustness-package",
+        type=Path,
+        default=None,
+        metavar="FOLDER",
+        help="folder that tests/compatibility/write_robustness_checkpoint.py filled",
     )
 
 

@@ -1,15 +1,24 @@
 """Checkpoints of every form that is read, and refusals that name file, finding and remedy."""
 
+import functools
 import hashlib
+import io
+import math
+import os
 import pickle
+import re
+import struct
+import sys
+import zipfile
 
 import pytest
 import torch
 
 from advtransfer.artefacts import save_tensors
-from advtransfer.checkpoints import import_checkpoint, read_state_dict
+from advtransfer.checkpoints import import_checkpoint, read_checkpoint, read_state_dict
 from advtransfer.errors import InputError
-from advtransfer.models import ResNet, load_source
+from advtransfer.models import IMAGENET_MEAN, IMAGENET_STD, ResNet, load_source
+from advtransfer.pickles import TorchFile
 
 ENTRY = {"kind": "file", "threat": None, "width": 0.0625, "classes": 4, "resolution": 32}
 
@@ -59,33 +68,276 @@ def test_a_source_artefact_describes_itself_and_contradictions_are_errors(tmp_pa
         import_checkpoint(tmp_path / "a.safetensors", {"kind": "file", "threat": None}, "mine")
 
 
-def test_a_file_that_would_run_code_does_not(tmp_path):
-    class Trap:
+def robustness_style(state, **extras):
+    """What the `robustness` package saves: the network twice, two normalisers, and objects of many kinds."""
+    network = {f"module.model.{name}": tensor for name, tensor in state.items()}
+    attacker = {f"module.attacker.model.{name}": tensor for name, tensor in state.items()}
+    pair = {"new_mean": torch.tensor(IMAGENET_MEAN).view(3, 1, 1), "new_std": torch.tensor(IMAGENET_STD).view(3, 1, 1)}
+    normalisers = {
+        f"module.{part}.{key}": value for part in ("normalizer", "attacker.normalize") for key, value in pair.items()
+    }
+    return {"model": {**normalisers, **network, **attacker}, "epoch": 7, **extras}
+
+
+class Schedule:
+    """An object of a class that only this test knows; it and the function in it are pickled by name."""
+
+    def __init__(self):
+        self.steps = {torch.zeros: functools.partial(math.pow, 2)}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_files_of_the_robustness_package(tmp_path, state, zipped):
+    content = robustness_style(state, optimizer={"state": [torch.ones(3)]}, schedule=Schedule(), size=torch.Size([2]))
+    torch.save(content, tmp_path / "c.pt", _use_new_zipfile_serialization=zipped)
+    found = read_checkpoint(tmp_path / "c.pt")
+    assert list(found.tensors) == list(state)
+    assert all(torch.equal(found.tensors[name], state[name]) for name in state)
+    assert (found.mean, found.std) == (list(IMAGENET_MEAN), list(IMAGENET_STD))
+    # Salman et al.'s files: without DataParallel.
+    content["model"] = {name.removeprefix("module."): tensor for name, tensor in content["model"].items()}
+    torch.save(content, tmp_path / "d.ckpt", _use_new_zipfile_serialization=zipped)
+    found = read_state_dict(tmp_path / "d.ckpt")
+    assert all(torch.equal(found[name], state[name]) for name in state)
+
+
+def test_contradictions_within_a_file_are_errors(tmp_path, state):
+    content = robustness_style(state)
+    content["model"]["module.attacker.model.fc.bias"] = state["fc.bias"] + 1
+    torch.save(content, tmp_path / "c.pt")
+    with pytest.raises(InputError, match=r"c\.pt: tensor 'model\.fc\.bias' differs from the attacker's copy"):
+        read_state_dict(tmp_path / "c.pt")
+    content = robustness_style(state)
+    content["model"]["module.attacker.normalize.new_std"] = torch.ones(3, 1, 1)
+    torch.save(content, tmp_path / "d.pt")
+    with pytest.raises(InputError, match=r"d\.pt: two normalisers with different 'new_std'"):
+        read_state_dict(tmp_path / "d.pt")
+
+
+def test_the_files_normaliser_is_the_sources(tmp_path, state):
+    content = robustness_style(state)
+    for part in ("normalizer", "attacker.normalize"):
+        content["model"][f"module.{part}.new_mean"] = torch.full((3, 1, 1), 0.25)
+    torch.save(content, tmp_path / "c.pt")
+    assert import_checkpoint(tmp_path / "c.pt", ENTRY, "mine")[1]["mean"] == [0.25] * 3
+    with pytest.raises(InputError, match=r"sources\.mine\.mean: found \[0\.5.* says \[0\.25"):
+        import_checkpoint(tmp_path / "c.pt", {**ENTRY, "mean": [0.5, 0.5, 0.5]}, "mine")
+
+
+def test_a_copy_of_the_same_storage_is_not_read_twice(tmp_path, state, monkeypatch):
+    torch.save(robustness_style(state), tmp_path / "c.pt")
+    reads = []
+    read = TorchFile.read
+    monkeypatch.setattr(TorchFile, "read", lambda self, stored: reads.append(stored) or read(self, stored))
+    read_state_dict(tmp_path / "c.pt")
+    assert len(reads) == len(state) + 4
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_views_and_precisions(tmp_path, zipped):
+    base = torch.arange(24.0).view(4, 6)
+    whole = {
+        "view": base[1:3, ::2],
+        "turned": base.t(),
+        "part": base.flatten()[5:7],
+        "half": base.half(),
+        "bfloat": base.bfloat16(),
+        "count": torch.tensor(3),
+        "yes": torch.tensor([True, False]),
+        "none": torch.zeros(0, 5),
+        "parameter": torch.nn.Parameter(base[0]),
+    }
+    torch.save(whole, tmp_path / "c.pt", _use_new_zipfile_serialization=zipped)
+    found = read_state_dict(tmp_path / "c.pt")
+    assert list(found) == list(whole)
+    for name, tensor in whole.items():
+        assert torch.equal(found[name], tensor.detach()), name
+        assert found[name].dtype == tensor.dtype
+        assert found[name].is_contiguous()
+
+
+class Run:
+    """Pickled as a call of any function."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def traps(trace):
+    """Programs that would make a file named `trace`, by every way of calling that pickles have."""
+    command = f"open({str(trace)!r}, 'w').write('x')"
+    call = f"c__builtin__\nexec\n(S{command!r}\ntR.".encode()
+    module = f"(S{command!r}\ni__builtin__\nexec\n.".encode()
+    built = f"(c__builtin__\nexec\nS{command!r}\no.".encode()
+    getattr_chain = (
+        f"c__builtin__\ngetattr\n(c__builtin__\n__import__\n(S'os'\ntRS'system'\ntR(S'touch {trace}'\ntR.".encode()
+    )
+    dotted = b"\x80\x04\x8c\x0bcollections\x8c\x20OrderedDict.__init__.__globals__\x93."
+    new = b"\x80\x02cbuiltins\nexec\n(" + f"S{command!r}\n".encode() + b"t\x81."
+    state = b"\x80\x02cos\nsystem\n)\x81}(U\x0c__setstate__cos\nsystem\nubS'touch " + str(trace).encode() + b"'\nb."
+    return [call, module, built, getattr_chain, dotted, new, state]
+
+
+@pytest.mark.parametrize("which", range(7))
+def test_a_program_that_would_run_code_leaves_no_trace(tmp_path, which):
+    trace = tmp_path / "trace"
+    program = traps(trace)[which]
+    head = b"".join(pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, {}))
+    (tmp_path / "legacy.pt").write_bytes(head + program + pickle.dumps([], 2))
+    (tmp_path / "bare.pt").write_bytes(program)
+    with zipfile.ZipFile(tmp_path / "zip.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", program)
+    for name in ("legacy.pt", "bare.pt", "zip.pt"):
+        with pytest.raises(InputError, match=name.replace(".", r"\.")) as caught:
+            read_state_dict(tmp_path / name)
+        assert "\n" not in str(caught.value)
+        assert not trace.exists()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_tensors_are_read_past_what_would_run_code(tmp_path, state, zipped):
+    trace = tmp_path / "trace"
+    evil = Run(eval, f"open({str(trace)!r}, 'w').write('x')")
+    content = {
+        "state_dict": {**state, "evil": evil},
+        "extra": [evil, {"deep": evil}],
+        "system": Run(os.system, f"touch {trace}"),
+    }
+    torch.save(content, tmp_path / "c.pt", _use_new_zipfile_serialization=zipped)
+    found = read_state_dict(tmp_path / "c.pt")
+    assert list(found) == list(state)
+    assert all(torch.equal(found[name], state[name]) for name in state)
+    assert not trace.exists()
+
+
+def test_no_module_that_a_file_names_is_imported(tmp_path, monkeypatch):
+    (tmp_path / "trapmodule.py").write_text("raise SystemExit('imported')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "c.pt").write_bytes(b"ctrapmodule\nThing\n.")
+    with pytest.raises(InputError):
+        read_state_dict(tmp_path / "c.pt")
+    assert "trapmodule" not in sys.modules
+
+
+def a_tensor(offset=0, shape=(2,), strides=(1,), numel=2, key="0", dtype="FloatStorage") -> bytes:
+    """The program of {"w": tensor} with any claims about its storage."""
+
+    block = io.BytesIO()  # any object to recognise
+
+    class Stored(pickle.Pickler):
+        def persistent_id(self, value):
+            return ("storage", getattr(torch, dtype), key, "cpu", numel) if value is block else None
+
+    class Rebuilt:
         def __reduce__(self):
-            return (eval, (f"open({str(tmp_path / 'trace')!r}, 'w').write('x')",))
+            return torch._utils._rebuild_tensor_v2, (block, offset, shape, strides, False, {})
 
-    torch.save({"state_dict": {"w": torch.zeros(1)}, "extra": Trap()}, tmp_path / "trap.pt")
-    with pytest.raises(InputError, match=r"trap\.pt: not a checkpoint of tensors only .*Save its state dict"):
-        read_state_dict(tmp_path / "trap.pt")
-    assert not (tmp_path / "trace").exists()
+    program = io.BytesIO()
+    Stored(program, 2).dump({"w": Rebuilt()})
+    return program.getvalue()
 
 
-def test_other_files_are_refused(tmp_path, state):
-    (tmp_path / "text.pt").write_text("hello")
-    with pytest.raises(InputError, match=r"text\.pt: not a checkpoint"):
-        read_state_dict(tmp_path / "text.pt")
-    torch.save([1, 2], tmp_path / "list.pt")
-    with pytest.raises(InputError, match="found list, not a state dict"):
-        read_state_dict(tmp_path / "list.pt")
-    torch.save(state, tmp_path / "whole.pt")
-    (tmp_path / "cut.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:-2000])
-    with pytest.raises(InputError, match=r"cut\.pt: not a checkpoint"):
+@pytest.mark.parametrize(
+    ("claims", "finding"),
+    [
+        ({"offset": 1}, "element 2 of 2"),
+        ({"offset": -1}, "a tensor asks for shape"),
+        ({"strides": (-1,)}, "a tensor asks for shape"),
+        ({"strides": (10**15,)}, "of 2"),
+        ({"shape": (10**12,), "strides": (0,)}, "1000000000000 elements out of 2"),
+        ({"shape": (2, 1)}, "a tensor asks for shape"),
+        ({"shape": ("2",)}, "a tensor asks for shape"),
+        ({"numel": 10**15, "shape": (10**15,)}, "storage 0 has 8 of 4000000000000000 bytes"),
+        ({"numel": -1}, "storage '0' of an unknown type or size"),
+        ({"key": "../../../etc/passwd"}, "storage ../../../etc/passwd is not readable"),
+        ({"dtype": "Tensor"}, "of an unknown type or size"),
+    ],
+)
+def test_false_claims_about_a_tensor_are_found_out(tmp_path, claims, finding):
+    with zipfile.ZipFile(tmp_path / "c.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", a_tensor(**claims))
+        archive.writestr("archive/data/0", struct.pack("<2f", 1, 2))
+    with pytest.raises(InputError, match=rf"c\.pt: .*{re.escape(finding)}"):
+        read_state_dict(tmp_path / "c.pt")
+
+
+def test_the_true_claims_of_that_tensor_are_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "c.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", a_tensor())
+        archive.writestr("archive/data/0", struct.pack("<2f", 1, 2))
+    assert torch.equal(read_state_dict(tmp_path / "c.pt")["w"], torch.tensor([1.0, 2.0]))
+
+
+@pytest.mark.parametrize(
+    ("content", "finding"),
+    [
+        (b"", "the file is empty. Get it again"),
+        (b"<!DOCTYPE html><html>gone</html>", "a web page, not a checkpoint. Download"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a pointer of Git LFS"),
+        (b"hello", "not a file of torch.save, or a damaged one"),
+        (pickle.dumps({"a": object()}), "not a file of torch.save, or a damaged one"),
+    ],
+)
+def test_what_downloads_leave_behind_is_named(tmp_path, content, finding):
+    (tmp_path / "c.pt").write_bytes(content)
+    with pytest.raises(InputError, match=rf"c\.pt: {finding}") as caught:
+        read_state_dict(tmp_path / "c.pt")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("kept", [0.999, 0.5, 0.01])
+def test_truncated_files_are_refused(tmp_path, state, zipped, kept):
+    torch.save(state, tmp_path / "whole.pt", _use_new_zipfile_serialization=zipped)
+    content = (tmp_path / "whole.pt").read_bytes()
+    (tmp_path / "cut.pt").write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(InputError, match=r"cut\.pt: .*Get (it|the file) again"):
         read_state_dict(tmp_path / "cut.pt")
+
+
+def test_a_flipped_byte_is_found(tmp_path, state):
+    torch.save(state, tmp_path / "c.pt")
+    content = bytearray((tmp_path / "c.pt").read_bytes())
+    content[len(content) // 2] ^= 255
+    (tmp_path / "c.pt").write_bytes(content)
+    with pytest.raises(InputError, match=r"not readable .*CRC"):
+        read_state_dict(tmp_path / "c.pt")
+
+
+def test_files_without_a_state_dict_are_refused(tmp_path):
+    for content, found in (
+        ([1, 2], "no plain state dict"),
+        ({"a": 1}, "no tensors"),
+        (torch.ones(2), "no plain state dict"),
+    ):
+        torch.save(content, tmp_path / "c.pt")
+        with pytest.raises(InputError, match=f"found {found}"):
+            read_state_dict(tmp_path / "c.pt")
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pt")
+    with pytest.raises(InputError, match=r"module\.pt: found no plain state dict.*Save the network's state dict"):
+        read_state_dict(tmp_path / "module.pt")
+    with zipfile.ZipFile(tmp_path / "other.pt", "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    with pytest.raises(InputError, match=r"other\.pt: a zip archive without one data\.pkl"):
+        read_state_dict(tmp_path / "other.pt")
     with pytest.raises(InputError, match=r"gone\.pt: no such file"):
         read_state_dict(tmp_path / "gone.pt")
-    (tmp_path / "pickle.pt").write_bytes(pickle.dumps({"a": object()}))
-    with pytest.raises(InputError, match=r"pickle\.pt: not a checkpoint"):
-        read_state_dict(tmp_path / "pickle.pt")
+
+
+def test_damaged_weights_are_named(tmp_path, state):
+    for change, message in (
+        (lambda state: state["conv1.weight"].fill_(torch.nan), "'conv1.weight' holds NaN"),
+        (lambda state: state.pop("layer4.2.bn3.bias"), "'layer4.2.bn3.bias' is missing"),
+        (lambda state: state.update(extra=torch.ones(1)), "'extra' .* is unknown"),
+    ):
+        other = {name: tensor.clone() for name, tensor in state.items()}
+        change(other)
+        torch.save(other, tmp_path / "c.pt")
+        with pytest.raises(InputError, match=rf"c\.pt: tensor {message}"):
+            import_checkpoint(tmp_path / "c.pt", ENTRY, "mine")
 
 
 def test_the_wrong_architecture_is_named(tmp_path, state):
