@@ -1,7 +1,7 @@
 # Validation, wildcard constraints and the functions that rules take their inputs and parameters from.
 
 import json
-import shlex
+import os
 import sys
 from pathlib import Path
 
@@ -46,6 +46,9 @@ def checked_experiment():
 
 EXPERIMENT = checked_experiment()
 
+# No parameter of a rule: where a file comes from changes nothing, so another mirror runs nothing again.
+os.environ.update(ADVTRANSFER_MIRROR=config["mirror"] or "")
+
 
 def named(kind, *kinds):
     """A pattern for the names of all entries of `kind` ("sources"), or of those of the given kinds only."""
@@ -80,8 +83,6 @@ def as_json(value):
 def target_settings(wildcards):
     entry = dict(config["targets"][wildcards.target])
     entry.pop("label", None)
-    if entry["kind"] == "torchvision" and config["mirror"]:
-        entry["mirror"] = config["mirror"]
     return as_json(entry)
 
 
@@ -135,10 +136,6 @@ def download_hash(wildcards):
     """The option that says what a downloaded file must hash to; nothing where no hash is published."""
     known = download_entry(wildcards)["hash"]
     return f"--hash {known}" if known else ""
-
-
-def mirror_option():
-    return f"--mirror {shlex.quote(config['mirror'])}" if config["mirror"] else ""
 
 
 def downloadable():

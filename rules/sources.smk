@@ -57,9 +57,8 @@ rule download:
     params:
         url=lambda wildcards: download_entry(wildcards)["url"],
         hash=download_hash,
-        mirror=mirror_option(),
         code=code_of("download.py"),
     shell:
-        "python scripts/download.py --url {params.url:q} {params.hash} {params.mirror}"
-        " --output {output}"
+        "python scripts/download.py --url {params.url:q} {params.hash}"
+        ' --mirror "$ADVTRANSFER_MIRROR" --lock resources/checksums.txt --output {output}'
         f"{LOGGED}"

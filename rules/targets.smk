@@ -14,7 +14,7 @@ rule target:
         code=target_code,
     shell:
         "python scripts/target.py --settings {params.settings:q} --name {wildcards.target}"
-        " --downloads results/downloads --output {output}"
+        ' --downloads results/downloads --mirror "$ADVTRANSFER_MIRROR" --output {output}'
         f"{LOGGED}"
 
 

@@ -14,10 +14,14 @@ def main() -> None:
     parser.add_argument("--settings", type=json.loads, required=True, help="the target's entry as JSON")
     parser.add_argument("--name", required=True, help="the target's name in the configuration")
     parser.add_argument("--downloads", type=Path, required=True, help="folder in which fetched archives are kept")
+    parser.add_argument(
+        "--mirror", help="folder or URL prefix that is asked for archives before their publishers; may be empty"
+    )
     parser.add_argument("--output", type=Path, required=True, help="target artefact to write")
     arguments = parser.parse_args()
     kind = importlib.import_module(f"advtransfer.targets.{arguments.settings['kind']}")
-    dataset = kind.build(arguments.settings, arguments.downloads, f"config.yaml: target '{arguments.name}'")
+    settings = arguments.settings | ({"mirror": arguments.mirror} if arguments.mirror else {})
+    dataset = kind.build(settings, arguments.downloads, f"config.yaml: target '{arguments.name}'")
     dataset.save(arguments.output)
 
 

@@ -1,8 +1,11 @@
 """Settings that all tests share."""
 
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from loopback import serving
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,3 +42,10 @@ def shared(request: pytest.FixtureRequest) -> Path:
     if folder is None:
         pytest.skip("needs real images or the authors' logs: give their folder with --shared=FOLDER")
     return folder.resolve()
+
+
+@pytest.fixture
+def server() -> Iterator[ThreadingHTTPServer]:
+    """A loopback server for the test."""
+    with serving() as server:
+        yield server

@@ -1,5 +1,6 @@
 """Fetching files: from a mirror or their URL, verified, and only ever whole."""
 
+import fcntl
 import gzip
 import hashlib
 import os
@@ -21,6 +22,10 @@ TIMEOUT_SECONDS = (15, 60)
 HASH_DIGITS = {"md5": 32, "sha1": 40, "sha256": 64, "git": 40}
 
 
+# Says what is wrong with a file; None if nothing is.
+Check = Callable[[Path], str | None]
+
+
 class _NoFileError(Exception):
     """A place does not hold the file, and asking again would not change that."""
 
@@ -32,6 +37,7 @@ def fetch(
     mirror: str | Path | Sequence[str | Path] | None = None,
     mirror_paths: Sequence[str] | None = None,
     retries: int = 2,
+    lock: str | Path | None = None,
 ) -> Path:
     """Put a file at `destination`, unless it is there already with the right content. Returns `destination`.
 
@@ -41,12 +47,14 @@ def fetch(
     url: one address, or several of the same file.
     known_hash: "sha256:...", "sha1:...", "md5:..." or "git:..." (a git blob id); one of several is enough, and of a
         SHA-256 its first 8 digits or more (file names such as resnet50-0676ba61.pth hold them). An empty list: no hash
-        is published; what arrives is taken as it is, and its SHA-256 is printed. With
+        is published; what arrives first is taken as it is, and its SHA-256 is printed. With
         "uncompressed-" before it (as in "uncompressed-md5:...") it is the hash of what a gzip file holds, since packing
         the same content again gives other bytes.
     mirror: a URL prefix, which is asked for <mirror>/<name>; or a local folder, where <folder>/<name>, that name
         anywhere below, and <name>.gz (unpacked) are tried, and which is read and never written. Several are allowed.
     mirror_paths: the names to ask a mirror for; without it, the file name in the first URL.
+    lock: a file of lines "<SHA-256>  <name>" (as sha256sum writes them), where the first download of a file that no whole
+        SHA-256 is published of is recorded, and which every later one must match.
     retries: how often a failed transfer is repeated, after 1, 2, ... seconds. A refusal such as 404 is final.
 
     Raises InputError, with one finding for each place, where no place has the file.
@@ -56,8 +64,16 @@ def fetch(
     mirrors = [mirror] if isinstance(mirror, str | Path) else list(mirror or [])
     names = mirror_paths or [Path(urlsplit(urls[0]).path).name]
     destination = Path(destination)
+    recorded = _recorded(lock, destination.name) if lock else None
+
+    def check(path: Path) -> str | None:
+        return _finding(path, hashes) or _finding(
+            path, [("sha256", recorded)] if recorded else [], f" recorded in {lock}"
+        )
+
     if destination.is_file():
-        if _finding(destination, hashes) is None:
+        if check(destination) is None:
+            _record(lock, destination, hashes)
             return destination
         destination.unlink()
 
@@ -66,22 +82,23 @@ def fetch(
     for each in mirrors:
         if _is_url(str(each)):
             addresses = [f"{str(each).rstrip('/')}/{name}" for name in names]
-            places += [(address, partial(_transfer, address, hashes)) for address in addresses]
+            places += [(address, partial(_transfer, address, check)) for address in addresses]
         else:
-            places.append((f"folder {each}", partial(_copy, Path(each), names, hashes)))
-    places += [(address, partial(_transfer, address, hashes)) for address in urls]
+            places.append((f"folder {each}", partial(_copy, Path(each), names, check)))
+    places += [(address, partial(_transfer, address, check)) for address in urls]
 
     findings = []
     for where, get in places:
         try:
             _get_with_retries(where, get, destination, retries)
+            _record(lock, destination, hashes)
             return destination
         except (_NoFileError, OSError, ValueError) as error:
             findings.append(f"{where}: {_one_line(error)}")
-    raise InputError(
-        f"{destination.name}: could not be fetched from {urls[0]} ({'; '.join(findings)}). "
-        "Check the connection, or set 'mirror' in config.yaml to a folder that holds the file."
-    )
+    remedy = "Check the connection, or set 'mirror' in config.yaml to a folder that holds the file."
+    if any("recorded in" in finding for finding in findings):
+        remedy = f"If you trust the new file, remove the line of {destination.name} from {lock}."
+    raise InputError(f"{destination.name}: could not be fetched from {urls[0]} ({'; '.join(findings)}). {remedy}")
 
 
 def _get_with_retries(where: str, get: Callable[[Path], None], destination: Path, retries: int) -> None:
@@ -98,7 +115,7 @@ def _get_with_retries(where: str, get: Callable[[Path], None], destination: Path
             time.sleep(attempt)
 
 
-def _transfer(url: str, hashes: Sequence[tuple[str, str]], part: Path) -> None:
+def _transfer(url: str, check: Check, part: Path) -> None:
     """Download into `part` and verify. Raises _NoFileError, OSError (network) or ValueError (content)."""
     import pooch
     from requests import HTTPError
@@ -125,12 +142,12 @@ def _transfer(url: str, hashes: Sequence[tuple[str, str]], part: Path) -> None:
             if status < 500 and status not in (408, 425, 429):
                 raise _NoFileError(f"HTTP status {status}") from error
             raise OSError(f"HTTP status {status}") from error
-    finding = _finding(part, hashes)
+    finding = check(part)
     if finding is not None:
         raise ValueError(finding)
 
 
-def _copy(folder: Path, names: Sequence[str], hashes: Sequence[tuple[str, str]], part: Path) -> None:
+def _copy(folder: Path, names: Sequence[str], check: Check, part: Path) -> None:
     """Copy the file out of a folder into `part`, unpacked if only a packed one is there. Raises _NoFileError."""
     if not folder.is_dir():
         raise _NoFileError("no such folder")
@@ -146,7 +163,7 @@ def _copy(folder: Path, names: Sequence[str], hashes: Sequence[tuple[str, str]],
                 try:
                     with gzip.open(candidate) if packed else open(candidate, "rb") as source, open(part, "wb") as copy:
                         shutil.copyfileobj(source, copy, 1 << 20)
-                    finding = _finding(part, hashes)
+                    finding = check(part)
                 except (OSError, EOFError, zlib.error) as error:
                     finding = f"not readable ({_one_line(error)})"
                 if finding is None:
@@ -176,20 +193,50 @@ def _parse_hash(text: str) -> tuple[str, str]:
     return kind, digits
 
 
-def _finding(path: Path, hashes: Sequence[tuple[str, str]]) -> str | None:
-    """None if the file has one of the hashes, else what it has instead."""
+def _finding(path: Path, hashes: Sequence[tuple[str, str]], source: str = "") -> str | None:
+    """None if the file has one of the hashes, or there are none; else what it has instead. source: where they are from."""
     for kind, digits in hashes:
         found = file_hash(path, kind)
         if found is not None and found.startswith(digits):
             return None
     if not hashes:
-        print(
-            f"{path}: no hash is published to compare with; its SHA-256 is {file_hash(path, 'sha256')}", file=sys.stderr
-        )
         return None
     # The first is the file's own; what follows is a substitute for it.
     kind, digits = hashes[0]
-    return f"has {kind} {file_hash(path, kind)}, not {digits} ({path.stat().st_size} bytes)"
+    return f"has {kind} {file_hash(path, kind)}, not {digits}{source} ({path.stat().st_size} bytes)"
+
+
+def _recorded(lock: str | Path, name: str) -> str | None:
+    """The SHA-256 that a lock file has of a file name. Raises InputError where the lock file has lines of another form."""
+    lock = Path(lock)
+    for number, line in enumerate(lock.read_text(encoding="utf-8").splitlines() if lock.is_file() else [], 1):
+        digits, _, listed = line.partition("  ")
+        if len(digits) != HASH_DIGITS["sha256"] or not set(digits) <= set("0123456789abcdef") or not listed:
+            raise InputError(f"{lock}: line {number} is not '<SHA-256>  <file name>'. Correct or remove it.")
+        if listed == name:
+            return digits
+    return None
+
+
+def _record(lock: str | Path | None, path: Path, hashes: Sequence[tuple[str, str]]) -> None:
+    """Say what is known of a file that has arrived, and write its SHA-256 into the lock file if nothing else pins it."""
+    if any(kind.endswith("sha256") and len(digits) == HASH_DIGITS["sha256"] for kind, digits in hashes):
+        return
+    digits = file_hash(path, "sha256")
+    published = "its published hash is right" if hashes else "no hash is published to compare with"
+    if lock is None:
+        if not hashes:
+            print(f"{path}: {published}; its SHA-256 is {digits}", file=sys.stderr)
+        return
+    Path(lock).parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "a", encoding="utf-8") as file:
+        # Several downloads may end at the same time.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if _recorded(lock, path.name) is None:
+            file.write(f"{digits}  {path.name}\n")
+            print(f"{path}: {published}; its SHA-256 {digits} is recorded in {lock}", file=sys.stderr)
+        else:
+            print(f"{path}: {published}; it matches the SHA-256 recorded in {lock}", file=sys.stderr)
 
 
 def file_hash(path: Path, kind: str) -> str | None:

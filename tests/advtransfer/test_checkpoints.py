@@ -224,7 +224,6 @@ def test_no_module_that_a_file_names_is_imported(tmp_path, monkeypatch):
 
 def a_tensor(offset=0, shape=(2,), strides=(1,), numel=2, key="0", dtype="FloatStorage") -> bytes:
     """The program of {"w": tensor} with any claims about its storage."""
-
     block = io.BytesIO()  # any object to recognise
 
     class Stored(pickle.Pickler):

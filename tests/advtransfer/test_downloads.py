@@ -2,68 +2,25 @@
 
 import gzip
 import hashlib
+import signal
 import subprocess
 import sys
-import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from concurrent.futures import ThreadPoolExecutor
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from loopback import CONTENT
 
 from advtransfer import downloads
 from advtransfer.downloads import fetch, file_hash
 from advtransfer.errors import InputError
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "download.py"
-CONTENT = bytes(range(256)) * 700
 SHA256 = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
 MD5 = "md5:" + hashlib.md5(CONTENT).hexdigest()
 WRONG = "sha256:" + "0" * 64
-
-
-class _Answers(BaseHTTPRequestHandler):
-    """/good, /corrupt, /truncated, /absent, /busy (503 once), /cut (truncated once), /slow: each ends in file.bin."""
-
-    def do_GET(self) -> None:
-        way = self.path.split("/")[1]
-        self.server.asked[self.path] += 1
-        first = self.server.asked[self.path] == 1
-        if way == "absent":
-            return self.send_error(404)
-        if way == "busy" and first:
-            return self.send_error(503)
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(CONTENT)))
-        self.end_headers()
-        if way == "corrupt":
-            self.wfile.write(CONTENT[:-1] + b"!")
-        elif way == "truncated" or (way == "cut" and first):
-            self.wfile.write(CONTENT[: len(CONTENT) // 2])
-        elif way == "slow":
-            for start in range(0, len(CONTENT), len(CONTENT) // 10):
-                self.wfile.write(CONTENT[start : start + len(CONTENT) // 10])
-                time.sleep(0.02)
-        else:
-            self.wfile.write(CONTENT)
-        return None
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def server() -> Iterator[ThreadingHTTPServer]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as server:
-        server.asked = Counter()
-        server.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -268,6 +225,79 @@ def test_without_a_published_hash_it_says_so(
     assert f"no hash is published to compare with; its SHA-256 is {SHA256[7:]}" in capsys.readouterr().err
     with pytest.raises(InputError):
         fetch(f"{server.url}/truncated/file.bin", place.with_name("other"), [], retries=0)
+
+
+def test_the_first_download_is_recorded_and_later_ones_must_match(
+    server: ThreadingHTTPServer, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    lock = tmp_path / "resources" / "checksums.txt"
+    fetch(f"{server.url}/good/file.bin", place, [], lock=lock)
+    assert f"its SHA-256 {SHA256[7:]} is recorded in {lock}" in capsys.readouterr().err
+    assert lock.read_text() == f"{SHA256[7:]}  file.bin\n"
+    subprocess.run(["sha256sum", "--check", "--status", str(lock)], cwd=place.parent, check=True)
+    place.unlink()
+    fetch(f"{server.url}/slow/file.bin", place, [], lock=lock)
+    assert f"it matches the SHA-256 recorded in {lock}" in capsys.readouterr().err
+    place.unlink()
+    with pytest.raises(InputError, match=rf"not {SHA256[7:]} recorded in .*remove the line of file\.bin from {lock}"):
+        fetch(f"{server.url}/corrupt/file.bin", place, [], retries=0, lock=lock)
+    assert left(place) == []
+    # What lies there already is compared as well.
+    place.write_bytes(CONTENT[:9])
+    fetch(f"{server.url}/good/file.bin", place, [], lock=lock)
+    assert place.read_bytes() == CONTENT
+    assert lock.read_text().count("\n") == 1
+
+
+def test_a_weak_hash_is_recorded_and_a_whole_sha256_needs_no_record(
+    server: ThreadingHTTPServer, place: Path, tmp_path: Path
+) -> None:
+    lock = tmp_path / "checksums.txt"
+    fetch(f"{server.url}/good/file.bin", place, SHA256, lock=lock)
+    assert not lock.exists()
+    fetch(f"{server.url}/good/file.bin", place, SHA256[:15], lock=lock)
+    assert lock.read_text() == f"{SHA256[7:]}  file.bin\n"
+
+
+def test_many_downloads_record_at_once(server: ThreadingHTTPServer, tmp_path: Path) -> None:
+    lock = tmp_path / "checksums.txt"
+    names = [f"file{index}.bin" for index in range(12)]
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(lambda name: fetch(f"{server.url}/good/{name}", tmp_path / name, [], lock=lock), names))
+    assert sorted(line.split("  ")[1] for line in lock.read_text().splitlines()) == sorted(names)
+
+
+def test_a_damaged_lock_file_is_named(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "checksums.txt").write_text("abc file.bin\n")
+    with pytest.raises(InputError, match=r"checksums\.txt: line 1 is not '<SHA-256>  <file name>'\. Correct"):
+        fetch("http://127.0.0.1:9/file.bin", place, [], lock=tmp_path / "checksums.txt")
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_download_leaves_no_file_and_the_next_one_completes(
+    server: ThreadingHTTPServer, place: Path, monkeypatch: pytest.MonkeyPatch, kill: int
+) -> None:
+    monkeypatch.undo()  # the server has to be slow
+    command = [
+        sys.executable,
+        SCRIPT,
+        "--url",
+        f"{server.url}/crawl/file.bin",
+        "--hash",
+        SHA256,
+        "--output",
+        str(place),
+    ]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as download:
+        while not server.asked:
+            time.sleep(0.05)
+        time.sleep(0.5)  # a few of its hundreds of pieces
+        download.send_signal(kill)
+        assert download.wait() != 0
+    assert not place.exists()
+    fetch(f"{server.url}/good/file.bin", place, SHA256)
+    assert place.read_bytes() == CONTENT
+    assert [path for path in left(place) if path != place and not path.name.startswith(".")] == []
 
 
 def test_repacked_content_is_recognised(tmp_path: Path) -> None:
