@@ -41,6 +41,12 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
             _known(source["dataset"], config["targets"], f"sources.{name}.dataset", "target")
         if source.get("threat"):
             _check_threat(source["threat"], f"sources.{name}.threat")
+    for name, target in config["targets"].items():
+        if "resize" in target and target["resize"] < target.get("resolution", target["resize"] + 1):
+            raise InputError(
+                f"config: targets.{name}.resize: found {target['resize']}, with resolution {target.get('resolution')}. Give a "
+                "resolution that is not larger; ImageNet's are 256 and 224."
+            )
     for name, experiment in config["experiments"].items():
         _check_experiment(config, name, experiment)
     _check_robustness(config)

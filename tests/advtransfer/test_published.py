@@ -27,6 +27,15 @@ EXPERIMENT = {
     },
     "blocks": [0, 1, 3, 9],
     "fig3": {"images": 3200, "epochs": [11, 21, 41, 81, 150]},
+    "epsilon": {
+        "sources": [
+            {"source": "natural", "norm": None, "epsilon": 0.0},
+            {"source": "l2_3", "norm": "l2", "epsilon": 3.0},
+            {"source": "linf_4", "norm": "linf", "epsilon": 4 / 255},
+            {"source": "linf_8", "norm": "linf", "epsilon": 8 / 255},
+        ],
+        "images": [100, 1600],
+    },
     "rows": "results/published/rows.parquet",
     "seeds_per_job": [[6400, 5], [1_000_000_000, 1]],
 }
@@ -217,6 +226,8 @@ def test_every_figure_can_be_made_of_the_real_log(rows):
     drawn = {figure: make(rows, EXPERIMENT) for figure, make in TABLES.items() if figure != "table5"}
     # Natural against robust at 3 blocks: 6 targets, 10 sizes each.
     assert (drawn["fig2"]["quantity"].value_counts()[["accuracy", "delta"]] == [120, 60]).all()
+    # Two sizes of four sources on six targets, Linf 8/255 on two of them only.
+    assert drawn["epsilon"]["quantity"].value_counts().to_dict() == {"accuracy": 40, "missing": 8}
     nine = drawn["fig4"][drawn["fig4"]["blocks"] == 9]
     assert set(nine["quantity"]) == {"missing"}
     assert (nine["models"] == 0).all()

@@ -92,6 +92,8 @@ def test_the_projects_own_configuration_is_right(config):
         ("sources.mini_l2.path", KeyError, "config: sources.mini_l2: key 'path' is missing. Add it."),
         ("targets.leaves", {"kind": "image_folder"}, "config: targets.leaves: key 'path' is missing. Add it."),
         ("targets.leaves", {"kind": "digits", "path": "x"}, "config: targets.leaves: unknown key 'path'. Choose one of: kind, label."),
+        ("targets.leaves", {"kind": "image_folder", "path": "x", "resize": 256, "resolution": 300}, "config: targets.leaves.resize: found 256, with resolution 300. Give a resolution that is not larger"),
+        ("targets.leaves", {"kind": "image_folder", "path": "x", "resize": 256}, "config: targets.leaves.resize: found 256, with resolution None."),
         ("targets.my-leaves", {"kind": "digits"}, "my-leaves"),
         ("seed_schedules.paper", [{"seeds": 3}, {"images_up_to": 5, "seeds": 1}], "seed_schedules.paper: found images_up_to limits"),
         ("style", {"fig22": {}}, "config: style: found 'fig22'. Did you mean 'fig2'?"),

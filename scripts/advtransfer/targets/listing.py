@@ -25,7 +25,7 @@ def count(settings: Mapping[str, Any], place: str) -> dict[str, int]:
 def list_image_folder(folder: Path, test_share: float | None, place: str) -> dict[str, dict[str, list[Path]]]:
     """The files of an image folder: {"train" and "test": {class: files}}, both in the same order of classes.
 
-    Reads directories only. Raises InputError where the folder, its split or a class is not as `build` needs it.
+    test_share 1: all files are for testing. Reads directories only. Raises InputError where the folder, its split or a class is not as `build` needs it.
     """
     if not folder.is_dir():
         raise InputError(f"{place}: path {folder} is not a folder. Correct 'path' (relative to the working folder).")
@@ -47,8 +47,11 @@ def list_image_folder(folder: Path, test_share: float | None, place: str) -> dic
         raise InputError(
             f"{place}: {folder} has no train/ and test/. Add them, or set 'test_share', for example 'test_share: 0.2'."
         )
-    if not 0 < test_share < 1:
+    if not 0 < test_share <= 1:
         raise InputError(f"{place}: test_share is {test_share}. Give a share between 0 and 1, for example 0.2.")
+    if test_share == 1:
+        classes = _class_files(folder, place)
+        return {"train": {name: [] for name in classes}, "test": classes}
     parts = {"train": {}, "test": {}}
     for name, files in _class_files(folder, place).items():
         test_count = max(1, round(test_share * len(files)))

@@ -175,7 +175,7 @@ def test_a_share_splits_every_class_without_overlap(tmp_path: Path) -> None:
     assert count({"path": str(tmp_path), "test_share": 0.3}, PLACE) == {"train": 21, "test": 9, "classes": 3}
 
 
-@pytest.mark.parametrize("share", [0, 1, 1.5, -0.2])
+@pytest.mark.parametrize("share", [0, 1.5, -0.2])
 def test_a_share_outside_0_and_1_is_refused(tmp_path: Path, share: float) -> None:
     with pytest.raises(InputError, match="test_share"):
         count({"path": str(fill(tmp_path)), "test_share": share}, PLACE)
@@ -220,3 +220,22 @@ def test_real_cifar_images_are_read(shared: Path, tmp_path: Path) -> None:
     assert dataset.test_images.shape == (2000, 3, 32, 32)
     assert len(dataset.class_names) == len(dataset.train_labels.unique()) == 10
     assert count({"path": str(tmp_path / "cifar10")}, PLACE) == {"train": 8000, "test": 2000, "classes": 10}
+
+
+def test_a_validation_folder_has_test_images_only(tmp_path: Path) -> None:
+    """ImageNet's way: the shorter side to 256, the central 224x224; here 16 and 10, against torchvision's transforms."""
+    from torchvision.transforms import v2
+
+    for name, size in (("ash", (20, 31)), ("oak", (40, 25))):
+        (tmp_path / "val" / name).mkdir(parents=True)
+        picture(len(name) + size[0], size=size).save(tmp_path / "val" / name / "0.png")
+    settings = {"path": str(tmp_path / "val"), "test_share": 1, "resize": 16, "resolution": 10}
+    dataset = build(settings, tmp_path, PLACE)
+    assert dataset.train_images.shape == (0, 3, 10, 10)
+    assert dataset.train_labels.dtype == torch.int64
+    assert dataset.test_labels.tolist() == [0, 1]
+    assert count(settings, PLACE) == {"train": 0, "test": 2, "classes": 2}
+    theirs = v2.Compose([v2.Resize(16), v2.CenterCrop(10), v2.PILToTensor()])
+    for image, name in zip(dataset.test_images, ("ash", "oak"), strict=True):
+        with Image.open(tmp_path / "val" / name / "0.png") as opened:
+            assert torch.equal(image, theirs(opened))
