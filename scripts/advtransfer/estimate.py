@@ -189,8 +189,8 @@ def calibrate(
     """Measure what fine-tuning costs on this device, on a network with random weights and images of `shape` [c, h, w].
 
     architecture: a source artefact's metadata. protocol: at any size; its learning rate and epochs do not matter. seeds:
-    how many a job trains. budget: about how many seconds to take; where they do not suffice for whole batches and all
-    seeds, fewer are run. The cost's `start` is without `start_seconds`.
+    how many a job trains. budget: about how many seconds to take, apart from what runs take to start; where they do not
+    suffice for whole batches and all seeds, fewer are run. The cost's `start` is without `start_seconds`.
     """
     began = time.perf_counter()
     batch = protocol["batch_size"]
@@ -211,20 +211,25 @@ def calibrate(
                 pass
             return time.perf_counter() - start
 
-        halves = [size for size in (4, 8, 16, 32, 64) if size < batch] + [batch]
-        scales = [_Scale(1, size, size) for size in halves] + [
+        sizes = [size for size in (2, 4, 8, 16, 32, 64) if size < batch] + [batch]
+        scales = [
+            *(_Scale(1, size, size) for size in sizes),
             _Scale(1, batch, 4 * batch),
             _Scale(seeds, batch, 4 * batch),
         ]
-        scale, cold = scales[0], seconds(scales[0])
-        base = seconds(scale)
+        cold = seconds(scales[0])
+        scale, base = scales[0], seconds(scales[0])
         first = max(cold - base, 0.0)  # what only the first run in a process pays for
-        # The largest scale at which all that follows, about ten times its shortest run, fits into the budget.
-        left = budget - (time.perf_counter() - began)
-        fitting = [larger for larger in scales if 10 * base * larger.passes / scale.passes <= left]
-        if fitting and fitting[-1] != scale:
-            scale = fitting[-1]
-            base = seconds(scale)
+        # Upwards to the largest scale at which the images of all that follows, about ten times those of one run, fit into the
+        # budget. By steps: small batches cost more an image, and a wrong guess must not cost minutes.
+        larger = scales[1]
+        while larger.passes > scale.passes:
+            taken = seconds(larger)
+            pace = max(taken - base, 0.0) / (larger.passes - scale.passes)
+            scale, base = larger, taken
+            for one in scales:
+                if scale.passes < one.passes <= 5 * scale.passes and 10 * pace * one.passes <= budget:
+                    larger = one
 
         # Repeated until the repetitions take half as long as the rest: what is cheap would otherwise drown in noise.
         epochs = 4
