@@ -20,6 +20,7 @@ include: "rules/sources.smk"
 include: "rules/robustness.smk"
 include: "rules/transfer.smk"
 include: "rules/figures.smk"
+include: "rules/estimate.smk"
 
 
 rule all:

@@ -253,3 +253,31 @@ def all_figures():
         *(f"figures/{figure}.pdf" for figure in figures),
         *(f"figures/table{number}.csv" for number in tables),
     ]
+
+
+# ---------------------------------------------------------------------------------------------------------- estimate
+
+
+def estimate_settings():
+    """The experiment and all that its cost depends on."""
+    sizes = {images for sizes in EXPERIMENT["sizes"].values() for images, _ in sizes}
+    return as_json(
+        {
+            "experiment": EXPERIMENT,
+            "protocols": {
+                str(images): settings.resolve_protocol(
+                    config, EXPERIMENT["protocol"], images
+                )
+                for images in sizes
+            },
+            "sources": {
+                name: settings.resolve_source(entry)
+                for name, entry in config["sources"].items()
+            },
+            "targets": {
+                target: {**config["targets"][target], **counts_of(target)}
+                for target in EXPERIMENT["targets"]
+            },
+            "drawn_seeds": len(config["seeds"]),
+        }
+    )

@@ -9,6 +9,8 @@ rule train_source:
         record="results/sources/{source}.json",
     log:
         "results/logs/sources/{source}.log",
+    benchmark:
+        "results/benchmarks/sources/{source}.tsv"
     wildcard_constraints:
         source=named("sources", "train"),
     conda:

@@ -10,6 +10,8 @@ rule transfer:
         "results/transfer/{protocol}/{source}/{target}/blocks{blocks}_n{images}/seeds{first}-{last}.parquet",
     log:
         "results/logs/transfer/{protocol}/{source}/{target}/blocks{blocks}_n{images}/seeds{first}-{last}.log",
+    benchmark:
+        "results/benchmarks/transfer/{protocol}/{source}/{target}/blocks{blocks}_n{images}/seeds{first}-{last}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: 1

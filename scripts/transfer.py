@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import re
 import sys
+import time
 
 import pandas as pd
 import torch
@@ -13,6 +15,24 @@ from advtransfer.devices import pick_device
 from advtransfer.errors import InputError, exit_on_input_error
 from advtransfer.models import source_resolution
 from advtransfer.transfer import fine_tune_seeds
+
+
+class Progress:
+    """Writes the engine's lines to the job's log, with how much of all its seeds is done and about how long the rest takes."""
+
+    def __init__(self, seeds: int, epochs: int):
+        self.epochs = seeds * epochs
+        self.reached: dict[str, int] = {}
+        self.began = time.perf_counter()
+
+    def __call__(self, line: str) -> None:
+        """Write a line; what it says of a seed's epoch counts."""
+        if found := re.match(r"seed (\d+) epoch (\d+)/", line):
+            self.reached[found[1]] = int(found[2])
+            done = sum(self.reached.values()) / self.epochs
+            minutes = (time.perf_counter() - self.began) / 60 * (1 - done) / done
+            line += f"; job {done:.0%} done, about {minutes:.1f} min left"
+        print(line, file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -44,7 +64,7 @@ def main() -> None:
         arguments.blocks,
         settings,
         device,
-        log=lambda line: print(line, file=sys.stderr, flush=True),
+        log=Progress(len(subsets), settings["epochs"]),
     )
     try:
         for seed, _, rows in runs:

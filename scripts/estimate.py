@@ -1,0 +1,170 @@
+"""Print what an experiment will cost: models, images, hours on this machine, disk. Nothing is trained or downloaded."""
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from contextlib import redirect_stderr
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from advtransfer import estimate
+from advtransfer.devices import pick_device
+from advtransfer.errors import exit_on_input_error
+
+# What the runs of all calibrations together should take, in seconds, apart from their starts.
+CALIBRATION_SECONDS = 40
+
+
+def main() -> None:
+    """Parse, plan, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=json.loads, required=True, help="experiment and what it refers to, as JSON")
+    parser.add_argument("--cores", type=int, default=1, help="of the machine, for all jobs together")
+    parser.add_argument("--threads", type=int, default=1, help="of one job")
+    arguments = parser.parse_args()
+    settings = arguments.settings
+    experiment, sources, targets = settings["experiment"], settings["sources"], settings["targets"]
+    jobs = estimate.plan(experiment, settings["protocols"], targets)
+    left = [job for job in jobs if not job.done]
+    if not jobs:
+        say(f"Experiment {experiment['name']}: nothing to train, its rows are read from a file.")
+        return
+    say(
+        f"Experiment {experiment['name']}, protocol {experiment['protocol']}: {models(jobs):,} models in {len(jobs):,} jobs; "
+        f"{models(jobs) - models(left):,} models in {len(jobs) - len(left):,} jobs are done."
+    )
+    if not left:
+        say("Nothing is left to train.")
+        return
+
+    # Sources of one architecture cost the same.
+    networks: dict[str, list[str]] = defaultdict(list)
+    architectures: dict[str, dict[str, Any]] = {}
+    for name in dict.fromkeys(job.source for job in jobs):
+        architecture = estimate.architecture_of(sources[name])
+        text = "{resolution}x{resolution} pixels, {layers} blocks, width {width:g}".format(
+            **{**architecture, "layers": "-".join(map(str, architecture["layers"]))}
+        )
+        networks[text].append(name)
+        architectures[text] = architecture
+    measured = {(text, job.blocks) for text, names in networks.items() for job in left if job.source in names}
+    with redirect_stderr(sys.stdout):  # if it has to wait for a GPU, the terminal should say so
+        device = pick_device(arguments.threads)
+    gpu = device.type == "cuda"
+    machine = torch.cuda.get_device_name(device) if gpu else f"CPU, {arguments.threads} thread(s) a job"
+    say(f"Measuring on {machine}; this takes about a minute.")
+    start = estimate.start_seconds(Path(__file__).with_name("transfer.py"))
+
+    seconds: dict[estimate.Job, float] = {}
+    for text, names in networks.items():
+        say("", f"Networks of {text} ({', '.join(names)}):", line(*HEADER))
+        for blocks in sorted({job.blocks for job in jobs}):
+            planned = [job for job in jobs if job.source in names and job.blocks == blocks]
+            open_jobs = [job for job in planned if not job.done]
+            if not open_jobs:
+                continue
+            largest = max(open_jobs, key=lambda job: job.training_passes)
+            shape = max(estimate.image_shape(targets[job.target], job.target) for job in open_jobs)
+            cost = estimate.calibrate(
+                architectures[text],
+                blocks,
+                settings["protocols"][str(largest.images)],
+                largest.seeds,
+                shape,
+                device,
+                CALIBRATION_SECONDS / len(measured),
+            )
+            batch_norm = settings["protocols"][str(largest.images)]["batch_norm"]
+            took = {job: start + cost.seconds(job, batch_norm) for job in open_jobs}
+            seconds |= took
+            say(row(blocks, planned, open_jobs, took, cost))
+    if len(measured) > 1:
+        say(row("all", jobs, left, seconds))
+
+    at_once = max(1, arguments.cores // arguments.threads)
+    if gpu:
+        at_once = min(at_once, torch.cuda.device_count())
+    total = sum(seconds.values())
+    wall = max(total / at_once, max(seconds.values()))
+    say("", f"Time: {duration(total)} of computing, {duration(wall)} with {at_once} job(s) at once.")
+    written = estimate.disk_bytes(left, sources, targets, settings["drawn_seeds"])
+    parts = ", ".join(f"{what} {size(count)}" for what, count in written.items() if count)
+    say(f"Disk: {size(sum(written.values()))} more ({parts}).")
+    trained = sorted({job.source for job in left if sources[job.source]["kind"] == "train"})
+    if trained:
+        say(f"Not included: the training of {', '.join(trained)}.")
+
+
+HEADER = (
+    "blocks",
+    "models",
+    "left",
+    "jobs left",
+    "training images",
+    "evaluation images",
+    "train/s",
+    "evaluate/s",
+    "time",
+)
+
+
+def row(
+    blocks: int | str,
+    planned: list[estimate.Job],
+    left: list[estimate.Job],
+    seconds: dict[estimate.Job, float],
+    cost: estimate.Cost | None = None,
+) -> str:
+    """One line of the table; rates in images a second, where a single cost stands behind it."""
+    return line(
+        blocks,
+        f"{models(planned):,}",
+        f"{models(left):,}",
+        f"{len(left):,}",
+        f"{sum(job.training_passes for job in left):,}",
+        f"{sum(job.evaluation_passes for job in left):,}",
+        rate(cost.train) if cost else "",
+        rate(cost.evaluate) if cost else "",
+        duration(sum(seconds.values())),
+    )
+
+
+def line(*cells: object) -> str:
+    """Cells aligned under HEADER."""
+    return "  ".join(str(cell).rjust(width) for cell, width in zip(cells, (6, 7, 7, 9, 17, 17, 8, 10, 10), strict=True))
+
+
+def models(jobs: list[estimate.Job]) -> int:
+    """How many models jobs train."""
+    return sum(job.seeds for job in jobs)
+
+
+def rate(seconds: float) -> str:
+    """Images a second, of the seconds that one takes."""
+    return f"{1 / seconds:,.1f}" if seconds > 0.1 else f"{1 / seconds:,.0f}" if seconds else "-"
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that a person would use."""
+    for unit, length, limit in (("s", 1, 120), ("min", 60, 7200), ("hours", 3600, 100 * 3600)):
+        if seconds < limit:
+            return f"{seconds / length:.{0 if unit == 's' else 1}f} {unit}"
+    return f"{seconds / 3600:,.0f} hours"
+
+
+def size(count: int) -> str:
+    """Bytes as MB or GB."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
+def say(*lines: str) -> None:
+    """Print lines at once, so that each is seen when it is known."""
+    print(*lines, sep="\n", flush=True)
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        main()

@@ -1,0 +1,183 @@
+"""What an experiment will cost: counted against formulas of their own, and a calibration that finds known costs."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from advtransfer import estimate, settings
+from advtransfer.errors import InputError
+from advtransfer.estimate import Cost, Job
+from advtransfer.targets.counts import COUNTS
+
+PROJECT = Path(__file__).resolve().parents[2]
+CPU = torch.device("cpu")
+TINY = {**estimate.DEFAULTS, "layers": [1, 1], "width": 0.125, "classes": 10, "resolution": 32}
+PROTOCOL = {
+    "batch_size": 16,
+    "learning_rate": 1e-3,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "head_init": "uniform",
+}
+
+
+def planned(name):
+    """The jobs of an experiment of config.yaml, and the configuration."""
+    config = yaml.safe_load((PROJECT / "config.yaml").read_text())
+    config["experiment"] = name
+    targets = config["experiments"][name]["targets"]
+    counts = {
+        target: COUNTS[config["targets"][target].get("dataset", config["targets"][target]["kind"])]
+        for target in targets
+    }
+    experiment = settings.resolve_experiment(config, counts, "rows.parquet")
+    sizes = {images for steps in experiment["sizes"].values() for images, _ in steps}
+    protocols = {str(n): settings.resolve_protocol(config, experiment["protocol"], n) for n in sizes}
+    return estimate.plan(experiment, protocols, counts), config
+
+
+def test_the_papers_grid_is_counted_as_the_paper_counts_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    jobs, _ = planned("paper")
+    assert sum(job.seeds for job in jobs) == 12_576
+    assert len(jobs) == 3_360
+    assert not any(job.done for job in jobs)
+    # Table 2: seeds, epochs and evaluations by size; 4 sources and 4 block counts.
+    training = {50_000: 2, 60_000: 3, 73_257: 1}
+    small = sum(20 * 100 * n for n in (100, 200, 400, 800, 1600))
+    large = sum(seeds * 150 * n for n, seeds in ((3200, 10), (6400, 10), (12_800, 5), (25_600, 5)))
+    everything = sum(targets * 150 * n for n, targets in training.items())
+    assert sum(job.training_passes for job in jobs) == 16 * (6 * (small + large) + everything)
+    # 6 evaluations of 100 epochs, 16 of 150; 5 test sets of 10,000 images and SVHN's of 26,032.
+    evaluations = 5 * 20 * 6 + (10 + 10 + 5 + 5 + 1) * 16
+    assert sum(job.evaluation_passes for job in jobs) == 16 * evaluations * (5 * 10_000 + 26_032)
+
+
+def test_published_rows_are_no_jobs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert planned("published")[0] == []
+
+
+def test_existing_rows_are_done(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "results/transfer/demo/mini_l2/digits/blocks3_n50/seeds0-2.parquet"
+    file.parent.mkdir(parents=True)
+    file.write_text("")
+    jobs, _ = planned("demo")
+    assert len(jobs) == 96
+    assert [(j.source, j.target, j.blocks, j.images, j.seeds) for j in jobs if j.done] == [
+        ("mini_l2", "digits", 3, 50, 3)
+    ]
+
+
+def test_a_cost_adds_up():
+    job = Job("a", "b", 3, images=100, seeds=5, epochs=10, evaluations=2, test_images=1000, done=False)
+    assert (job.training_passes, job.evaluation_passes) == (5_000, 10_000)
+    assert Cost(1, 0, 0, 0).seconds(job, "frozen") == 1
+    assert Cost(0, 0, 0.5, 0.25).seconds(job, "frozen") == 5_000 * 0.5 + 10_000 * 0.25
+    # The test set's activations: kept for all seeds together, or for each where its statistics are its own.
+    assert Cost(0, 1, 0, 0).seconds(job, "frozen") == 5 * 100 + 1000
+    assert Cost(0, 1, 0, 0).seconds(job, "target") == 5 * 100 + 5 * 1000
+
+
+class Machine:
+    """An engine whose runs take a known time on a clock of its own, in place of the real ones."""
+
+    def __init__(self, monkeypatch, cost, first=0.0):
+        self.cost, self.first, self.now, self.scales = cost, first, 0.0, []
+        monkeypatch.setattr(estimate, "fine_tune_seeds", self.run)
+        monkeypatch.setattr(estimate.time, "perf_counter", lambda: self.now)
+
+    def run(self, source, dataset, subsets, blocks, protocol, device):
+        """Let the time pass that the cost says."""
+        images = len(next(iter(subsets.values())))
+        seeds, tests, batch_norm = len(subsets), len(dataset.test_labels), protocol["batch_norm"]
+        job = Job("a", "b", blocks, images, seeds, protocol["epochs"], len(protocol["evaluated_epochs"]), tests, False)
+        self.now += self.cost.seconds(job, batch_norm) + (0 if self.scales else self.first)
+        self.scales.append((seeds, images))
+        return ()
+
+
+@pytest.mark.parametrize("batch_norm", ["adapt", "frozen", "target"])
+@pytest.mark.parametrize(
+    "cost",
+    [
+        pytest.param(Cost(0.5, 0.0, 0.16, 0.08), id="slow machine, nothing kept"),
+        pytest.param(Cost(0.3, 0.07, 1e-5, 5e-6), id="slow machine, frozen layers kept"),
+        pytest.param(Cost(1.0, 0.0, 1e-4, 3e-5), id="fast machine with a slow start"),
+    ],
+)
+def test_the_calibration_finds_what_a_machine_takes(monkeypatch, cost, batch_norm):
+    machine = Machine(monkeypatch, cost, first=7.0)
+    found = estimate.calibrate(
+        TINY, 1, {**PROTOCOL, "batch_size": 128, "batch_norm": batch_norm}, 5, (1, 28, 28), CPU, 15
+    )
+    assert found.start == pytest.approx(cost.start + 7.0)
+    assert (found.once, found.train, found.evaluate) == pytest.approx((cost.once, cost.train, cost.evaluate), abs=1e-9)
+    assert machine.now < 45
+    if cost.train == 1e-4:
+        assert machine.scales[-1] == (5, 128)  # as jobs run, for they would be slower with small batches
+
+
+@pytest.mark.parametrize(("batch_norm", "augmentation"), [("adapt", "paper"), ("frozen", "none"), ("target", "none")])
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_the_calibration_runs_the_engine(batch_norm, augmentation, blocks):
+    protocol = {**PROTOCOL, "batch_norm": batch_norm, "augmentation": augmentation}
+    cost = estimate.calibrate(TINY, blocks, protocol, 2, (1, 28, 28), CPU, budget=0.5)
+    job = Job("a", "b", blocks, images=160, seeds=2, epochs=20, evaluations=5, test_images=600, done=False)
+    assert 0 < cost.seconds(job, batch_norm) < 1000
+
+
+def test_a_source_is_known_by_its_file_else_by_its_entry():
+    bundled = {"kind": "file", "path": str(PROJECT / "resources/sources/natural.safetensors"), "threat": None}
+    assert {key: estimate.architecture_of(bundled)[key] for key in ("width", "resolution", "classes")} == {
+        "width": 0.25,
+        "resolution": 32,
+        "classes": 100,
+    }
+    download = {"kind": "download", "url": "x", "file": "x.pt", "hash": None, "threat": None}
+    assert estimate.architecture_of(download) == estimate.DEFAULTS
+    assert estimate.architecture_of({**download, "layers": [2, 2, 2, 2]})["layers"] == [2, 2, 2, 2]
+    # 25,557,032 parameters and 53,120 running statistics of 4 bytes, and 53 counters.
+    assert estimate.parameter_bytes(estimate.DEFAULTS) == 4 * (25_557_032 + 53_120 + 53)
+
+
+def test_the_images_of_a_folder_tell_their_size(tmp_path):
+    from PIL import Image
+
+    for name in ("cat", "dog"):
+        for index in range(3):
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.new("RGB", (40, 30)).save(tmp_path / name / f"{index}.png")
+    target = {"kind": "image_folder", "path": str(tmp_path), "test_share": 0.3}
+    assert estimate.image_shape(target, "config: target 'pets'") == (3, 30, 40)
+    assert estimate.image_shape({**target, "resolution": 64}, "config: target 'pets'") == (3, 64, 64)
+    for file in (tmp_path / "cat").iterdir():
+        file.write_text("no image")
+    with pytest.raises(InputError, match=r"config: target 'pets': .*cat has no image that can be read"):
+        estimate.image_shape(target, "config: target 'pets'")
+
+
+def test_disk_counts_what_does_not_exist_yet(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    jobs, config = planned("slice")
+    targets = {
+        name: {**config["targets"][name], **COUNTS[config["targets"][name]["dataset"]]}
+        for name in ("cifar10", "fmnist", "mnist")
+    }
+    sources = {name: settings.resolve_source(config["sources"][name]) for name in ("natural", "l2_3")}
+    before = estimate.disk_bytes(jobs, sources, targets, 20)
+    network = estimate.parameter_bytes(estimate.DEFAULTS)
+    assert before["sources"] == 2 * network
+    assert before["targets"] == 60_000 * (3 * 32 * 32 + 8) + 2 * 70_000 * (28 * 28 + 8)
+    assert before["downloads"] == 2 * network + 170_498_071 + 30_878_645 + 11_594_722
+    assert before["subsets"] == 9 * 4_000 + 3 * 3 * (100 + 400 + 1600) * 20
+    assert before["rows"] == 18 * 19_000 + 90 * 6 * 45
+    for file in ("results/sources/natural.safetensors", "results/downloads/resnet50-0676ba61.pth"):
+        path = tmp_path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    after = estimate.disk_bytes(jobs, sources, targets, 20)
+    assert after == {**before, "sources": network, "downloads": before["downloads"] - network}

@@ -1,0 +1,61 @@
+"""`snakemake estimate` in a checkout without data, and what a finished job leaves beside its rows."""
+
+import re
+import shutil
+
+import pandas as pd
+
+
+def test_an_estimate_needs_no_data_and_makes_none(fresh):
+    text = fresh.snakemake("estimate", "--cores", "2").stdout
+    assert "Experiment demo, protocol demo: 288 models in 96 jobs; 0 models in 0 jobs are done." in text
+    rows = [line.split() for line in text.splitlines() if re.match(r" *(0|1|3|9|all) +\d", line)]
+    assert [row[:4] for row in rows] == [[blocks, "72", "72", "24"] for blocks in "0139"] + [
+        ["all", "288", "288", "96"]
+    ]
+    # 8 cells of a size and a block count; 3 seeds of 30 epochs, evaluated 4 times on 500 images.
+    assert {row[4] for row in rows[:4]} == {f"{8 * 3 * 30 * (50 + 100 + 200):,}"}
+    assert {row[5] for row in rows[:4]} == {f"{8 * 3 * 3 * 4 * 500:,}"}
+    assert re.search(r"Time: [\d.]+ (s|min) of computing, [\d.]+ (s|min) with 2 job\(s\) at once\.", text)
+    assert re.search(r"Disk: [\d.]+ MB more", text)
+    made = {
+        path.relative_to(fresh.folder).as_posix() for path in (fresh.folder / "results").rglob("*") if path.is_file()
+    }
+    assert made == {"results/logs/estimate.log"}
+
+
+def test_published_rows_are_nothing_to_train(fresh):
+    text = fresh.snakemake("estimate", "--config", "experiment=published").stdout
+    assert "Experiment published: nothing to train" in text
+
+
+def test_what_is_done_is_subtracted_and_asking_runs_nothing(checkout):
+    """The tiny experiment's figures 2 and 4 and its table need 6 of the 8 jobs that all figures need."""
+    text = checkout.snakemake("estimate", "--configfile", "tiny.yaml").stdout
+    assert "16 models in 8 jobs; 12 models in 6 jobs are done." in text
+    assert "of computing" in text
+    file = checkout.folder / "results/transfer/tiny/mini_l2/digits/blocks1_n20/seeds0-1.parquet"
+    for blocks in (1,):
+        for images in (20, 40):
+            copy = (
+                checkout.folder / f"results/transfer/tiny/mini_natural/digits/blocks{blocks}_n{images}/seeds0-1.parquet"
+            )
+            copy.parent.mkdir(parents=True)
+            shutil.copy(file, copy)
+    text = checkout.snakemake("estimate", "--configfile", "tiny.yaml").stdout
+    assert "Nothing is left to train." in text
+
+
+def test_a_job_leaves_its_progress_and_its_benchmark(finished):
+    job = "transfer/tiny/mini_l2/digits/blocks3_n40/seeds0-1"
+    lines = (finished.folder / f"results/logs/{job}.log").read_text().splitlines()
+    shares = [re.search(r"images/s; job (\d+)% done, about [\d.]+ min left$", line)[1] for line in lines]
+    assert shares == ["25", "50", "75", "100"]
+    benchmark = pd.read_csv(finished.folder / f"results/benchmarks/{job}.tsv", sep="\t")
+    assert benchmark["s"].item() > 0
+
+
+def test_a_missing_benchmark_runs_nothing(checkout):
+    shutil.rmtree(checkout.folder / "results/benchmarks")
+    figures = ["figures/fig2.pdf", "figures/fig4.pdf", "figures/table5.csv"]
+    assert checkout.planned(*figures, "--configfile", "tiny.yaml") == {}
