@@ -39,7 +39,7 @@ def table1(settings: Mapping[str, Any], files: Iterable[str | Path]) -> pd.DataF
     return pd.DataFrame([{"hyper_parameter": key, "value": value} for key, value in values.items()])
 
 
-def table2(settings: Mapping[str, Any], files: Iterable[str | Path]) -> pd.DataFrame:
+def table2(settings: Iterable[Mapping[str, Any]], files: Iterable[str | Path]) -> pd.DataFrame:
     """How each number of images is trained (paper, Table 2).
 
     Columns images, targets, epochs, evaluated_after (epochs), seeds, models (over all sources, targets and block counts).
@@ -52,9 +52,9 @@ def table2(settings: Mapping[str, Any], files: Iterable[str | Path]) -> pd.DataF
                 "epochs": size["epochs"],
                 "evaluated_after": " ".join(map(str, evaluated_epochs(size["epochs"], size["evaluate_every"]))),
                 "seeds": size["seeds"],
-                "models": size["seeds"] * len(size["targets"]) * settings["models_per_seed"],
+                "models": size["seeds"] * len(size["targets"]) * size["models_per_seed"],
             }
-            for size in settings["sizes"]
+            for size in settings
         ]
     )
 

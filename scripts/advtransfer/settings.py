@@ -242,18 +242,21 @@ def _resolve_epsilon(
     chosen = experiment.get("epsilon", {})
     images = chosen.get("images", sorted(common))
     _check_common(images, common, f"{key}.images")
-    family = chosen.get("family", config["sources"][experiment["sources"]["natural"]].get("family"))
-    members = list(experiment["sources"].values())
-    if family is not None:
+    natural = experiment["sources"]["natural"]
+    members = [
+        source for source in experiment["sources"].values() if source == natural or config["sources"][source]["threat"]
+    ]
+    if "family" in chosen:
+        family = chosen["family"]
         families = dict.fromkeys(source["family"] for source in config["sources"].values() if "family" in source)
         _known(family, families, f"{key}.family", "family of sources")
         members = [source for source, entry in config["sources"].items() if entry.get("family") == family]
-    natural = [source for source in members if config["sources"][source]["threat"] is None]
-    if len(natural) != 1:
-        raise InputError(
-            f"config: {key}.family: '{family}' has {len(natural)} natural sources (threat: null), the ladder begins with "
-            "one. Correct 'family' of the sources."
-        )
+        naturals = [source for source in members if config["sources"][source]["threat"] is None]
+        if len(naturals) != 1:
+            raise InputError(
+                f"config: {key}.family: '{family}' has {len(naturals)} natural sources (threat: null), the ladder begins with "
+                "one. Correct 'family' of the sources."
+            )
     rungs = []
     for source in members:
         threat = config["sources"][source]["threat"]
@@ -381,13 +384,19 @@ def describe(config: Mapping[str, Any], experiment: Mapping[str, Any], table: st
         for target, pairs in experiment["sizes"].items():
             for images, models in pairs:
                 sizes.setdefault((images, models), []).append(target)
-        return {
-            "models_per_seed": len(experiment["sources"]) * len(experiment["blocks"]),
-            "sizes": [
-                {"images": images, "seeds": seeds, "targets": targets, **dict(_step(steps, images))}
-                for (images, seeds), targets in sorted(sizes.items())
-            ],
-        }
+        grid = len(experiment["sources"]) * len(experiment["blocks"])
+        # Further rungs of the ladder are trained at 3 blocks and at its sizes only.
+        rungs = len(experiment_sources(experiment)) - len(experiment["sources"]) if 3 in experiment["blocks"] else 0
+        return [
+            {
+                "images": images,
+                "seeds": seeds,
+                "targets": targets,
+                "models_per_seed": grid + (rungs if images in experiment["epsilon"]["images"] else 0),
+                **dict(_step(steps, images)),
+            }
+            for (images, seeds), targets in sorted(sizes.items())
+        ]
     if table == "table3":
         return [
             {

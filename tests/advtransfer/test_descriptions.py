@@ -56,6 +56,8 @@ def test_the_papers_training_by_size(config):
     assert by_size.loc[100, "evaluated_after"] == "1 21 41 61 81 100"
     assert by_size.loc[73257, "targets"] == "svhn"
     assert by_size.loc[60000, "targets"] == "fmnist kmnist mnist"
+    # The ladder: 15 sources, 6 targets, 3 sizes, 5 seeds.
+    assert table2(settings.describe(config, resolved(config, "ladder"), "table2"), [])["models"].sum() == 15 * 6 * 3 * 5
 
 
 def robustness_file(folder, source, rows):

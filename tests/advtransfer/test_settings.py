@@ -156,6 +156,7 @@ def test_labels(config):
 
 
 def test_the_epsilon_ladder_begins_with_the_familys_natural_source(config):
+    config["experiments"]["mine"]["epsilon"] = {"family": "mini"}
     ladder = resolve(config)["epsilon"]
     assert [(rung["source"], rung["norm"], rung["epsilon"]) for rung in ladder["sources"]] == [
         ("mini_natural", None, 0.0),
@@ -168,8 +169,16 @@ def test_the_epsilon_ladder_begins_with_the_familys_natural_source(config):
     assert resolve(config)["epsilon"]["images"] == [100]
 
 
+def test_a_family_has_one_natural_source(config):
+    config["experiments"]["mine"]["epsilon"] = {"family": "mini"}
+    config["sources"]["mini_l2"]["threat"] = None
+    with pytest.raises(InputError, match="'mini' has 2 natural sources"):
+        resolve(config)
+    del config["experiments"]["mine"]["epsilon"]
+    assert [rung["source"] for rung in resolve(config)["epsilon"]["sources"]] == ["mini_natural"]
+
+
 def test_without_a_family_the_ladder_is_the_experiments_own_sources(config):
-    del config["sources"]["mini_natural"]["family"]
     assert [rung["source"] for rung in resolve(config)["epsilon"]["sources"]] == ["mini_natural", "mini_l2"]
 
 
@@ -206,7 +215,6 @@ def test_robustness_is_measured_at_the_sources_own_epsilon_too(config):
             {"images": [7]},
             "epsilon.images: found 7, which is not a size of every target. Choose",
         ),
-        ("sources.mini_l2.threat", None, "'mini' has 2 natural sources"),
         ("sources.mini_l2.published_accuracy_percent", 101, "Give a percentage"),
     ],
 )
