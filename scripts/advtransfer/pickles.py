@@ -7,6 +7,7 @@ afterwards, those that are asked for.
 
 import math
 import pickle
+import pickletools
 import struct
 import zipfile
 from collections.abc import Callable
@@ -21,6 +22,9 @@ from advtransfer.errors import InputError
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 # The program of a checkpoint describes tensors; that of the largest networks takes less than a megabyte.
 MOST_PROGRAM_BYTES = 2**28
+# Tuples within tuples, as keys, are hashed by recursion: a million of them overflow the stack of the interpreter. A network
+# takes 5 for a tensor.
+MOST_TUPLES = 30_000
 DTYPES = {
     "FloatStorage": torch.float32,
     "DoubleStorage": torch.float64,
@@ -220,6 +224,11 @@ class _Unpickler(pickle.Unpickler):
 
     def __init__(self, file: IO[bytes], storage: Callable[[Any], Any]):
         # latin1 reads texts of Python 2 whatever they hold.
+        begin = file.tell()
+        tuples = sum(op.name.startswith(("TUPLE", "FROZENSET")) for op, _, _ in pickletools.genops(file))
+        if tuples > MOST_TUPLES:
+            raise pickle.UnpicklingError(f"{tuples} tuples, a checkpoint has no more than {MOST_TUPLES}")
+        file.seek(begin)
         super().__init__(file, encoding="latin1")
         self._storage_of = storage
 

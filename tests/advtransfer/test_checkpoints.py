@@ -288,6 +288,20 @@ def test_what_downloads_leave_behind_is_named(tmp_path, content, finding):
 
 
 @pytest.mark.parametrize("zipped", [True, False])
+def test_tuples_without_end_do_not_crash_the_reader(tmp_path, zipped):
+    """As the key of a dict they are hashed by recursion, which would overflow the interpreter's stack."""
+    program = b"\x80\x02})" + b"\x85" * 1_000_000 + b"K\x01s."
+    if zipped:
+        with zipfile.ZipFile(tmp_path / "c.pt", "w") as archive:
+            archive.writestr("archive/data.pkl", program)
+    else:
+        head = b"".join(pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, {}))
+        (tmp_path / "c.pt").write_bytes(head + program + pickle.dumps([], 2))
+    with pytest.raises(InputError, match=r"c\.pt: .*1000000 tuples, a checkpoint has no more than 30000"):
+        read_state_dict(tmp_path / "c.pt")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize("kept", [0.999, 0.5, 0.01])
 def test_truncated_files_are_refused(tmp_path, state, zipped, kept):
     torch.save(state, tmp_path / "whole.pt", _use_new_zipfile_serialization=zipped)
