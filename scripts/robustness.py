@@ -7,11 +7,8 @@ import sys
 import pandas as pd
 
 from advtransfer.artefacts import load_tensors, save_table
-from advtransfer.datasets import load_dataset
-from advtransfer.devices import pick_device
 from advtransfer.errors import exit_on_input_error
-from advtransfer.models import load_source
-from advtransfer.robustness import COLUMNS, measure, recorded
+from advtransfer.robustness_rows import COLUMNS, recorded
 
 
 def main() -> None:
@@ -29,6 +26,12 @@ def main() -> None:
     if arguments.dataset is None:
         rows = recorded(metadata, arguments.name)
     else:
+        # Reading a record waits for no import of torch.
+        from advtransfer.datasets import load_dataset
+        from advtransfer.devices import pick_device
+        from advtransfer.models import load_source
+        from advtransfer.robustness import measure
+
         device = pick_device(arguments.threads)
         model = load_source(arguments.source).to(device)
         dataset = load_dataset(arguments.dataset)

@@ -55,7 +55,8 @@ def load_tensors(path: str | Path, names: list[str] | None = None) -> tuple[dict
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file. Check the path, or let Snakemake make it.")
     try:
-        with safe_open(path, framework="pt") as file:
+        # Metadata alone need not wait for an import of torch.
+        with safe_open(path, framework="np" if names == [] else "pt") as file:
             metadata = {key: _value(text) for key, text in (file.metadata() or {}).items()}
             tensors = {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
     except SafetensorError as error:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from safetensors import safe_open
 
 from advtransfer.artefacts import load_tensors
-from advtransfer.robustness import COLUMNS
+from advtransfer.robustness_rows import COLUMNS
 from advtransfer.settings import evaluated_epochs
 
 # What the keys of a protocol are called in the paper.
@@ -100,15 +101,16 @@ def table4(settings: Iterable[Mapping[str, Any]], files: Iterable[str | Path]) -
     """
     lines = []
     for entry, file in zip(settings, files, strict=True):
-        tensors, metadata = load_tensors(file, ["train_images", "test_images"])
-        training, test = tensors["train_images"], tensors["test_images"]
-        channels, height, width = training.shape[1:]
+        metadata = load_tensors(file, [])[1]
+        with safe_open(file, framework="np") as tensors:  # shapes only: no image is read
+            training, channels, height, width = tensors.get_slice("train_images").get_shape()
+            test = tensors.get_slice("test_images").get_shape()[0]
         lines.append(
             {
                 "target": entry["target"],
                 "label": entry["label"],
-                "training_images": len(training),
-                "test_images": len(test),
+                "training_images": training,
+                "test_images": test,
                 "classes": len(metadata["class_names"]),
                 "channels": channels,
                 "height": height,
@@ -124,7 +126,7 @@ def _percent(fraction: float) -> float:
 
 
 def read_robustness(files: Iterable[str | Path]) -> pd.DataFrame:
-    """The rows (`robustness.COLUMNS`) of all files, one after another; no rows without files."""
+    """The rows (`robustness_rows.COLUMNS`) of all files, one after another; no rows without files."""
     parts = [pd.read_parquet(file) for file in files]
     rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
     return rows.astype({"epsilon": float, "accuracy": float})
@@ -133,7 +135,7 @@ def read_robustness(files: Iterable[str | Path]) -> pd.DataFrame:
 def source_robustness(files: Iterable[str | Path]) -> pd.DataFrame:
     """The table of figure source_robustness: accuracy of each source against the epsilon of each norm, clean at 0.
 
-    Columns as `robustness.COLUMNS`; the clean accuracy stands once for each norm that a source was attacked in.
+    Columns as `robustness_rows.COLUMNS`; the clean accuracy stands once for each norm that a source was attacked in.
     """
     rows = read_robustness(files)
     attacked = rows[rows["norm"] != ""]

@@ -11,18 +11,8 @@ from advtransfer.datasets import Dataset
 from advtransfer.errors import InputError
 from advtransfer.models import ImageClassifier
 from advtransfer.randomness import generator_for
+from advtransfer.robustness_rows import describe_attack
 from advtransfer.threats import Threat, threat_from
-
-# Columns of results/robustness/{source}.parquet. norm is empty and epsilon 0 for clean images; accuracy is a fraction of
-# `images`; origin is "measured" or "training record".
-COLUMNS = ["source", "norm", "epsilon", "accuracy", "images", "attack", "origin"]
-
-
-def describe_attack(attack: str, steps: int, restarts: int) -> str:
-    """The words that tables and figures use for an attack."""
-    if attack == "autoattack":
-        return "AutoAttack"
-    return f"PGD-{steps}" + (f", {restarts} restarts" if restarts > 1 else "")
 
 
 def measure_accuracy(
@@ -72,7 +62,7 @@ def measure(
     device: torch.device,
     name: str,
 ) -> Iterator[dict[str, Any]]:
-    """Rows (COLUMNS): clean accuracy on all test images, then under each threat on a random subset of them.
+    """Rows (`robustness_rows.COLUMNS`): clean accuracy on all test images, then under each threat on a random subset of them.
 
     settings: `robustness:` of config.yaml, resolved: threats [{norm, epsilon}], attack, steps, restarts, images, seed.
     Raises InputError where the test images have labels that the network has no output for.
@@ -106,21 +96,3 @@ def measure(
             "attack": describe_attack(**attack) if threat else "none",
             "origin": "measured",
         }
-
-
-def recorded(metadata: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """Rows (COLUMNS) out of the training record that a source artefact carries; none where it carries none."""
-    origin = metadata.get("origin", {})
-    record = origin.get("record", origin)
-    if "measured" not in record:
-        return []
-    measured, steps = record["measured"], record["settings"]["evaluation"]["attack_steps"]
-    common = {"source": name, "origin": "training record"}
-    clean = {"norm": "", "epsilon": 0.0, "accuracy": measured["test_accuracy"], "images": measured["test_images"]}
-    return [
-        {**common, **clean, "attack": "none"},
-        *(
-            {**common, **threat, "images": measured["attacked_images"], "attack": describe_attack("pgd", steps, 1)}
-            for threat in measured["robust_accuracy"]
-        ),
-    ]

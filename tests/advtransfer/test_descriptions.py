@@ -11,7 +11,7 @@ from advtransfer import settings
 from advtransfer.artefacts import save_table
 from advtransfer.datasets import Dataset
 from advtransfer.descriptions import source_robustness, table1, table2, table3, table4
-from advtransfer.robustness import COLUMNS
+from advtransfer.robustness_rows import COLUMNS
 from advtransfer.targets.counts import COUNTS
 
 PROJECT = Path(__file__).resolve().parents[2]

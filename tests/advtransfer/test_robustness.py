@@ -9,7 +9,8 @@ from advtransfer.datasets import Dataset
 from advtransfer.errors import InputError
 from advtransfer.models import IMAGENET_MEAN, IMAGENET_STD, build
 from advtransfer.randomness import generator_for
-from advtransfer.robustness import COLUMNS, describe_attack, draw_test_images, measure, measure_accuracy, recorded
+from advtransfer.robustness import draw_test_images, measure, measure_accuracy
+from advtransfer.robustness_rows import COLUMNS, describe_attack, recorded
 from advtransfer.threats import L2, Linf
 
 CPU = torch.device("cpu")
