@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from figures import style
+from figures.axes import epsilon_text, format_accuracy
 
 # Looks of the sizes, from few images (light) to many (dark).
 SIZES = (("o", 0.6), ("s", 0.35), ("^", 0.0), ("D", -0.35), ("v", -0.6))
@@ -53,8 +54,8 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
                 colour = style.shaded(looks[target][0], shade)
                 style.draw_line(ax, part, part["source"].map(place), color=colour, marker=marker, linestyle="-")
             everything = accuracy[accuracy["target"] == target]
-            style.format_accuracy(ax, everything["low"], everything["high"])
-            texts = [style.epsilon_text(rung["epsilon"], norm) for rung in ladders[norm]]
+            format_accuracy(ax, everything["low"], everything["high"])
+            texts = [epsilon_text(rung["epsilon"], norm) for rung in ladders[norm]]
             ax.set_xticks(range(len(texts)), texts)
             ax.set_xlim(-0.3, len(texts) - 0.7)
             ax.set_xlabel(f"source {NORMS[norm]} epsilon (0: natural)")

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from advtransfer.grid import ROLES
 from figures import style
+from figures.axes import format_accuracy, format_x, labels_fit, room_below, share_y
 
 
 def draw(table: pd.DataFrame, experiment: dict) -> Figure:
@@ -21,7 +22,7 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     lines = [line for line in style.block_lines(experiment, sources[0]) if (accuracy["blocks"] == line.blocks).any()]
 
     high, wide, tall, left, gap, over = 1.5, 1.5, 2.55, 0.95, 0.4, 0.3
-    under = style.room_below(style.labels_fit(accuracy["images"], wide))
+    under = room_below(labels_fit(accuracy["images"], wide))
     across = left + len(targets) * (wide + gap) - gap
     width = across + (0.65 + tall if len(delta) else 0) + 0.15
     legend = style.Legend(style.line_handles(lines))
@@ -46,14 +47,14 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
                 ax = axes[row, column] = made.axes(left + column * (wide + gap), y, wide, high)
                 style.draw_accuracy(ax, table, target, style.block_lines(experiment, source), "images", experiment)
                 column_of = accuracy[accuracy["target"] == target]
-                style.format_accuracy(ax, column_of["low"], column_of["high"])
-                style.format_x(ax, column_of["images"], "")
+                format_accuracy(ax, column_of["low"], column_of["high"])
+                format_x(ax, column_of["images"], "")
                 ax.set_title(style.name_of(experiment, target), pad=4)
         mine = delta[delta["source"] == source]
         if len(mine):
             ax = axes[row, len(targets)] = made.axes(across + 0.65, y, tall, high)
             style.draw_delta(ax, mine, "images", experiment)
-            style.format_x(ax, delta["images"], "")
+            format_x(ax, delta["images"], "")
             ax.set_ylabel("difference (points)")
             ax.set_title("3 blocks \N{MINUS SIGN} 1 block", pad=4)
     for (row, column), ax in axes.items():
@@ -63,7 +64,7 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
             ax.set_xlabel(style.XLABELS["images"])
         if column == min(place[1] for place in axes if place[0] == row):
             ax.set_ylabel("test accuracy (%)")
-    style.share_y([ax for (_, column), ax in axes.items() if column == len(targets)])
+    share_y([ax for (_, column), ax in axes.items() if column == len(targets)])
     made.legend(0, across, legend)
     if colours:
         made.legend(across, width, colours)

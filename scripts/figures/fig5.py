@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
+from figures.axes import labels_fit, room_below, share_y
 
 # In the paper's order: (c) the two Linf sources, (d, e) L2 against each of them.
 PAIRS = (("linf_small", "linf_large"), ("robust", "linf_small"), ("robust", "linf_large"))
@@ -32,7 +33,7 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
 
     rows = max(1, len(targets))
     high, wide, tall, left, gap, over = (1.5 if rows > 1 else 2.2), 2.1, 2.55, 0.62, 0.5, 0.28
-    under = style.room_below(style.labels_fit(table["images"], wide))
+    under = room_below(labels_fit(table["images"], wide))
     across = left + wide
     width = across + len(deltas) * (tall + gap) + (0.3 if deltas else 0) + 0.15
     legend = style.Legend(style.line_handles([line for line in lines if (accuracy["source"] == line.source).any()]))
@@ -62,7 +63,7 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
         made.letter(x - 0.4, made.top - over, next(letters))
         axes.append(ax)
     axes[0].set_ylabel(style.DELTA_LABEL)
-    style.share_y(axes)
+    share_y(axes)
     made.legend(across, width, colours)
     return made.figure
 

@@ -12,6 +12,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from advtransfer.errors import InputError
 from figures import style
+from figures.axes import epsilon_text, format_accuracy
 
 NORMS = {"l2": "L2", "linf": "L∞"}
 
@@ -52,9 +53,9 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
         ax.set_xscale("symlog", base=2, linthresh=smallest)
         ax.set_xlim(-0.15 * smallest, epsilons[-1] * 1.15)
         ax.xaxis.set_major_locator(FixedLocator(epsilons))
-        ax.xaxis.set_major_formatter(FixedFormatter([style.epsilon_text(epsilon, norm) for epsilon in epsilons]))
+        ax.xaxis.set_major_formatter(FixedFormatter([epsilon_text(epsilon, norm) for epsilon in epsilons]))
         ax.xaxis.set_minor_locator(NullLocator())
-        style.format_accuracy(ax, [0.0], [table["accuracy"].max()])
+        format_accuracy(ax, [0.0], [table["accuracy"].max()])
         ax.set_xlabel(f"{NORMS[norm]} epsilon of the attack")
         ax.set_title(f"attacked in {NORMS[norm]}", pad=4)
         if column == 0:
