@@ -1,9 +1,10 @@
-"""The fine-tuning engine: one source, one target subset, one number of blocks, one seed (paper, section 4)."""
+"""The fine-tuning engine: one source, one target, one number of blocks, one subset for each seed (paper, section 4)."""
 
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from advtransfer.augmentation import augment, to_unit
+from advtransfer.activations import Kept, Views
+from advtransfer.augmentation import to_unit
 from advtransfer.datasets import Dataset
 from advtransfer.errors import InputError
 from advtransfer.models import ImageClassifier, block_modules, load_source, unfreeze_last
 from advtransfer.optimisation import SGD
 from advtransfer.randomness import generator_for
 
-# Images that one evaluation step classifies; it bounds memory and changes no result beyond rounding.
-EVALUATION_BATCH = 500
-# Activations of the frozen layers are kept for a whole job if those of training and test set fit into this.
-CACHE_BYTES = 4 * 2**30
+# Images that batch-norm statistics are estimated from at once; more are averaged over equal batches.
+STATISTICS_BATCH = 500
 
 
 def learning_rate_at(epoch: int, epochs: int, learning_rate: float) -> float:
@@ -69,7 +69,7 @@ def set_training_mode(model: ImageClassifier, blocks: int, batch_norm: str) -> N
 def estimate_batch_norm(model: ImageClassifier, images: torch.Tensor, resolution: int) -> None:
     """Put the statistics of uint8 images [n, c, h, w], n >= 2, in place of every batch norm's running statistics.
 
-    They are the mean over equal batches of at most EVALUATION_BATCH images, passed through once while all layers
+    They are the mean over equal batches of at most STATISTICS_BATCH images, passed through once while all layers
     normalise by batch statistics: where "adapt" ends up after many epochs, reached before the first.
     """
     layers = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
@@ -78,68 +78,74 @@ def estimate_batch_norm(model: ImageClassifier, images: torch.Tensor, resolution
         layer.reset_running_stats()
         layer.momentum = None  # a plain average over batches
     model.train()
-    for batch in images.tensor_split(-(-len(images) // EVALUATION_BATCH)):
+    for batch in images.tensor_split(-(-len(images) // STATISTICS_BATCH)):
         model(to_unit(batch.to(model.mean.device), resolution).contiguous(memory_format=torch.channels_last))
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
     model.eval()
 
 
-class Views:
-    """What a network sees of a data set: the images themselves, or once and for all the frozen layers' activations.
+@dataclass
+class Run:
+    """What one seed trains: a network with a new head, on kept training images with labels [n], tried on kept test images."""
 
-    Activations are kept where nothing below the trained blocks can change during a run (batch norm not adapting, no
-    augmentation) and where they fit into CACHE_BYTES; both ways give the same results up to rounding.
-    """
+    seed: int
+    model: ImageClassifier
+    train: Kept
+    labels: torch.Tensor
+    test: Kept
+    augmentation: torch.Generator
 
-    def __init__(self, model: ImageClassifier, blocks: int, protocol: Mapping[str, Any], images: int):
-        """model: its frozen layers must not change later. images: how many images there are to keep, test set included."""
-        self.resolution = protocol["resolution"]
-        self.augmentation = protocol["augmentation"]
-        self.blocks = blocks
-        self.device = model.mean.device
-        network = model.network
-        modules = block_modules(network)
-        frozen = modules[: len(modules) - blocks]
-        self._trunk = nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool, *frozen)
-        self._model = model
-        self.cached = protocol["batch_norm"] != "adapt" and self.augmentation == "none"
-        if self.cached:
-            one = self._activations(torch.zeros(1, 3, 1, 1, dtype=torch.uint8))
-            self.cached = one.numel() * one.element_size() * images <= CACHE_BYTES
 
-    def of(self, images: torch.Tensor) -> torch.Tensor:
-        """What to keep of uint8 images [n, c, h, w]: themselves, or activations [n, c', h', w'], on the device."""
-        if not self.cached:
-            return images.to(self.device)
-        return torch.cat([self._activations(batch) for batch in images.split(EVALUATION_BATCH)])
+class OneNetwork:
+    """A network with some trained blocks: the plain case."""
 
-    @torch.no_grad()
-    def _activations(self, images: torch.Tensor) -> torch.Tensor:
-        self._model.eval()
-        return self._trunk(self._model.normalise(self._to_network(images.to(self.device))))
+    def __init__(self, run: Run, blocks: int, batch_norm: str):
+        self.run, self.blocks, self.batch_norm = run, blocks, batch_norm
+        self.parameters = [parameter for parameter in run.model.parameters() if parameter.requires_grad]
 
-    def _to_network(self, images: torch.Tensor) -> torch.Tensor:
-        return to_unit(images, self.resolution).contiguous(memory_format=torch.channels_last)
+    def set_mode(self, training: bool) -> None:
+        """Switch between training and evaluation."""
+        if training:
+            set_training_mode(self.run.model, self.blocks, self.batch_norm)
+        else:
+            self.run.model.eval()
 
-    def forward_of(self, model: ImageClassifier) -> Callable[[torch.Tensor, torch.Generator | None], torch.Tensor]:
-        """The function from a batch of what is kept to logits [n, classes] of a network that is being fine-tuned.
+    def training_logits(self, rows: torch.Tensor) -> torch.Tensor:
+        """Logits [1, b, classes] of training images, rows [1, b] of what is kept."""
+        return self.run.train.logits(self.run.model, rows[0], self.run.augmentation)[None]
 
-        Its second argument is the generator of the augmentation, None for no augmentation.
-        """
-        if self.cached:
-            modules = block_modules(model.network)
-            trained = modules[len(modules) - self.blocks :]
-            tail = nn.Sequential(*trained, model.network.avgpool, nn.Flatten(1), model.network.fc)
-            return lambda batch, generator: tail(batch)
+    def test_logits(self, rows: slice) -> torch.Tensor:
+        """Logits [1, b, classes] of test images."""
+        return self.run.test.logits(self.run.model, rows, None)[None]
 
-        def forward(batch: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
-            x = to_unit(batch, self.resolution)
-            if generator is not None:
-                x = augment(x, self.augmentation, generator)
-            return model(x.contiguous(memory_format=torch.channels_last))
 
-        return forward
+class Heads:
+    """The heads of several seeds on kept features, nothing else trained: one batched matrix product is a step of all."""
+
+    def __init__(self, runs: Sequence[Run]):
+        self.runs = runs
+        heads = [run.model.network.fc for run in runs]
+        with torch.no_grad():
+            self.weights = torch.stack([head.weight for head in heads]).requires_grad_()  # [seeds, classes, p]
+            self.biases = torch.stack([head.bias for head in heads]).requires_grad_()  # [seeds, classes]
+        self.parameters = [self.weights, self.biases]
+        for head, weight, bias in zip(heads, self.weights, self.biases, strict=True):
+            head.weight.data, head.bias.data = weight.data, bias.data  # each network sees its head learn
+
+    def set_mode(self, training: bool) -> None:
+        """Nothing differs between training and evaluation."""
+
+    def _logits(self, features: torch.Tensor) -> torch.Tensor:
+        return torch.baddbmm(self.biases.unsqueeze(1), features, self.weights.transpose(1, 2))
+
+    def training_logits(self, rows: torch.Tensor) -> torch.Tensor:
+        """Logits [seeds, b, classes] of training images, rows [seeds, b] of what is kept."""
+        return self._logits(torch.stack([run.train.features(some) for run, some in zip(self.runs, rows, strict=True)]))
+
+    def test_logits(self, rows: slice) -> torch.Tensor:
+        """Logits [seeds, b, classes] of test images."""
+        return self._logits(torch.stack([run.test.features(rows) for run in self.runs]))
 
 
 def fine_tune_seeds(
@@ -155,105 +161,134 @@ def fine_tune_seeds(
 
     source: a source artefact. subsets: {seed: image ids, int64 [n], of the training images}. blocks: bottleneck
     blocks trained besides the head. protocol: epochs, evaluated_epochs, batch_size, learning_rate, momentum,
-    weight_decay, batch_norm, head_init, augmentation, resolution. A seed determines the head, the order of images and
-    their augmentation, whatever other seeds run beside it; on a CPU with the same number of threads it determines
-    every bit of the result.
+    weight_decay, batch_norm, head_init, augmentation, resolution; and where they are asked for views (augmented views of each
+    training image that are made once; each epoch picks one at random) and precision ("bf16": products in bfloat16).
+    A seed determines the head, the order of images and their augmentation, whatever other seeds run beside it; on a CPU with
+    the same number of threads it determines every bit of the result.
 
     Rows: epoch, test_accuracy and test_loss (whole test set, after the epoch), train_accuracy and train_loss (mean
-    over the epoch's images while they train), seconds (since the run began). Accuracies are fractions, losses nats.
+    over the epoch's images while they train), seconds (since the run began; seeds that train together share them equally).
+    Accuracies are fractions, losses nats.
     Raises FloatingPointError that names seed and epoch where a loss is not finite, InputError where a batch would
-    hold a single image that batch norm cannot normalise.
+    hold a single image that batch norm cannot normalise, or nothing has room for augmented views.
     """
     original = load_source(source).to(device, memory_format=torch.channels_last)
-    test_labels = dataset.test_labels.to(device)
-    views: Views | None = None
+    views, heads = None, []
     for seed, image_ids in subsets.items():
         model = copy.deepcopy(original)
         images = dataset.train_images[image_ids]
         if protocol["batch_norm"] == "target":
             estimate_batch_norm(model, images, protocol["resolution"])
-        if views is None or protocol["batch_norm"] == "target":
-            # Seeds see the test set through the same frozen layers, unless each has estimated its own statistics.
-            frozen = model if protocol["batch_norm"] == "target" else original
-            views = Views(frozen, blocks, protocol, len(image_ids) + len(test_labels))
-            test = views.of(dataset.test_images), test_labels
+        with _arithmetic(device, protocol):
+            if views is None or protocol["batch_norm"] == "target":
+                # Seeds see the test set through the same frozen layers, unless each has estimated its own statistics.
+                views = Views(model if protocol["batch_norm"] == "target" else original, blocks, protocol, log)
+                test = views.of(dataset.test_images)
+            augmentation = generator_for(seed, "augmentation")
+            train = views.of(images, augmentation)
         new_head(model, len(dataset.class_names), blocks, protocol["head_init"], seed)
-        train = views.of(images), dataset.train_labels[image_ids].to(device)
-        yield seed, model, _fine_tune(model, views, train, test, blocks, protocol, seed, log)
+        run = Run(seed, model, train, dataset.train_labels[image_ids].to(device), test, augmentation)
+        if blocks == 0 and not train.live and not test.live:
+            heads.append(run)
+        else:
+            yield (
+                seed,
+                model,
+                _fine_tune([run], OneNetwork(run, blocks, protocol["batch_norm"]), dataset, protocol, log)[0],
+            )
+    if heads:
+        for run, rows in zip(heads, _fine_tune(heads, Heads(heads), dataset, protocol, log), strict=True):
+            yield run.seed, run.model, rows
+
+
+def _arithmetic(device: torch.device, protocol: Mapping[str, Any]) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=protocol.get("precision") == "bf16")
 
 
 def _fine_tune(
-    model: ImageClassifier,
-    views: Views,
-    train: tuple[torch.Tensor, torch.Tensor],
-    test: tuple[torch.Tensor, torch.Tensor],
-    blocks: int,
+    runs: Sequence[Run],
+    learner: OneNetwork | Heads,
+    dataset: Dataset,
     protocol: Mapping[str, Any],
-    seed: int,
     log: Callable[[str], None],
-) -> list[dict[str, float]]:
-    """Train `model` in place and return its rows; see `fine_tune_seeds`."""
-    (images, labels), batch_size, epochs = train, protocol["batch_size"], protocol["epochs"]
-    if len(labels) % batch_size == 1 and views.resolution <= 32:
+) -> list[list[dict[str, float]]]:
+    """Train what `learner` holds for all runs at once, in place; return the rows of each. See `fine_tune_seeds`."""
+    labels = torch.stack([run.labels for run in runs])
+    (seeds, images), batch_size, epochs = labels.shape, protocol["batch_size"], protocol["epochs"]
+    if images % batch_size == 1 and protocol["resolution"] <= 32:
         raise InputError(
-            f"{len(labels)} images in batches of {batch_size}: the last batch holds one image, which batch norm "
-            f"cannot normalise at {views.resolution}x{views.resolution} pixels. Change 'images' or 'batch_size' by one."
+            f"{images} images in batches of {batch_size}: the last batch holds one image, which batch norm cannot "
+            f"normalise at {protocol['resolution']}x{protocol['resolution']} pixels. Change 'images' or 'batch_size' by one."
         )
-    order, augmentation = generator_for(seed, "order"), generator_for(seed, "augmentation")
+    device, test_labels = labels.device, dataset.test_labels.to(labels.device)
+    orders = [generator_for(run.seed, "order") for run in runs]
     # Weight decay reaches every trainable parameter, batch norm and biases included (the authors' run).
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = SGD(trainable, protocol["momentum"], protocol["weight_decay"])
+    optimiser = SGD(learner.parameters, protocol["momentum"], protocol["weight_decay"])
     evaluated = set(protocol["evaluated_epochs"])
-    forward = views.forward_of(model)
 
-    start, rows = time.perf_counter(), []
+    start, table = time.perf_counter(), [[] for _ in runs]
     for epoch in range(1, epochs + 1):
         learning_rate = learning_rate_at(epoch, epochs, protocol["learning_rate"])
-        set_training_mode(model, blocks, protocol["batch_norm"])
+        learner.set_mode(training=True)
         # Sums stay on the device: reading them once an epoch costs one synchronisation, not one a step.
-        loss_sum = torch.zeros((), device=labels.device)
-        correct = torch.zeros((), dtype=torch.int64, device=labels.device)
-        for batch in torch.randperm(len(labels), generator=order).to(labels.device).split(batch_size):
-            logits = forward(images[batch], augmentation)
-            loss = functional.cross_entropy(logits, labels[batch])
+        loss_sum = torch.zeros(seeds, device=device)
+        correct = torch.zeros(seeds, dtype=torch.int64, device=device)
+        order = torch.stack([torch.randperm(images, generator=generator) for generator in orders])
+        rows = torch.stack([run.train.pick(some, run.augmentation) for run, some in zip(runs, order, strict=True)])
+        batches = zip(order.to(device).split(batch_size, 1), rows.to(device).split(batch_size, 1), strict=True)
+        for batch, kept in batches:
+            with _arithmetic(device, protocol):
+                logits = learner.training_logits(kept).float()
+            truth = labels.gather(1, batch)
+            losses = functional.cross_entropy(logits.flatten(0, 1), truth.flatten(), reduction="none")
+            losses = losses.view(truth.shape).mean(1)
             optimiser.clear_gradients()
-            loss.backward()
+            losses.sum().backward()
             optimiser.step(learning_rate)
-            loss_sum += loss.detach() * len(batch)
-            correct += (logits.detach().argmax(1) == labels[batch]).sum()
-        train_loss = float(loss_sum) / len(labels)
-        if not math.isfinite(train_loss):
-            raise FloatingPointError(f"seed {seed} diverged in epoch {epoch}: the training loss is {train_loss}")
+            loss_sum += losses.detach() * truth.shape[1]
+            correct += (logits.detach().argmax(2) == truth).sum(1)
+        train_loss = loss_sum.double() / images
+        _check_finite(train_loss, runs, epoch, "training")
         if epoch in evaluated:
-            model.eval()
-            test_accuracy, test_loss = evaluate(forward, *test)
-            if not math.isfinite(test_loss):
-                raise FloatingPointError(f"seed {seed} diverged in epoch {epoch}: the test loss is {test_loss}")
-            rows.append(
-                {
-                    "epoch": epoch,
-                    "test_accuracy": test_accuracy,
-                    "train_accuracy": int(correct) / len(labels),
-                    "test_loss": test_loss,
-                    "train_loss": train_loss,
-                    "seconds": time.perf_counter() - start,
-                }
-            )
-            log(
-                f"seed {seed} epoch {epoch}/{epochs}: train loss {train_loss:.3f}, test accuracy {test_accuracy:.4f}, "
-                f"{epoch * len(labels) / rows[-1]['seconds']:.0f} images/s"
-            )
-    return rows
+            learner.set_mode(training=False)
+            with _arithmetic(device, protocol):
+                test_accuracy, test_loss = evaluate(learner, test_labels, runs)
+            _check_finite(test_loss, runs, epoch, "test")
+            seconds = (time.perf_counter() - start) / seeds
+            for index, run in enumerate(runs):
+                table[index].append(
+                    {
+                        "epoch": epoch,
+                        "test_accuracy": float(test_accuracy[index]),
+                        "train_accuracy": int(correct[index]) / images,
+                        "test_loss": float(test_loss[index]),
+                        "train_loss": float(train_loss[index]),
+                        "seconds": seconds,
+                    }
+                )
+                log(
+                    f"seed {run.seed} epoch {epoch}/{epochs}: train loss {train_loss[index]:.3f}, "
+                    f"test accuracy {test_accuracy[index]:.4f}, {epoch * images / seconds:.0f} images/s"
+                )
+    return table
+
+
+def _check_finite(losses: torch.Tensor, runs: Sequence[Run], epoch: int, kind: str) -> None:
+    for loss, run in zip(losses.tolist(), runs, strict=True):
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"seed {run.seed} diverged in epoch {epoch}: the {kind} loss is {loss}")
 
 
 @torch.no_grad()
 def evaluate(
-    forward: Callable[[torch.Tensor, None], torch.Tensor], images: torch.Tensor, labels: torch.Tensor
-) -> tuple[float, float]:
-    """Accuracy (fraction) and mean cross-entropy (nats), summed in float64, of `forward(images, None)` on labels [n]."""
-    correct, loss_sum = 0, 0.0
-    for x, y in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
-        logits = forward(x, None)
-        correct += int((logits.argmax(1) == y).sum())
-        loss_sum += float(functional.cross_entropy(logits.double(), y, reduction="sum"))
+    learner: OneNetwork | Heads, labels: torch.Tensor, runs: Sequence[Run]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Accuracy (fraction) and mean cross-entropy (nats) on test labels [n], both float64 [seeds], summed in float64."""
+    correct = torch.zeros(len(runs), dtype=torch.float64, device=labels.device)
+    loss_sum = torch.zeros_like(correct)
+    for batch, logits in runs[0].test.views.batches.map(learner.test_logits, len(labels)):
+        truth = labels[batch].expand(len(runs), -1)
+        correct += (logits.argmax(2) == truth).sum(1)
+        losses = functional.cross_entropy(logits.double().flatten(0, 1), truth.flatten(), reduction="none")
+        loss_sum += losses.view(truth.shape).sum(1)
     return correct / len(labels), loss_sum / len(labels)

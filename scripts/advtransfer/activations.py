@@ -1,0 +1,211 @@
+"""What a network that is being fine-tuned sees of images: the images, or its frozen layers' activations, kept."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from advtransfer.augmentation import augment, to_unit
+from advtransfer.errors import InputError
+from advtransfer.memory import Batches, allocate
+from advtransfer.models import Bottleneck, ImageClassifier, ResNet, block_modules
+
+# Bytes of activations that one job keeps in the memory of a CPU; the rest lies in a mapped file. (The 10,000 test images of
+# CIFAR-10 take 8 GB at 3 blocks of the paper's network.)
+CACHE_BYTES = 4 * 2**30
+# Share of a GPU's free memory that kept activations may take.
+CACHE_SHARE = 0.5
+# Pixels that pass the network at once outside of training, and images at most: enough to fill the device. They bound memory
+# and change no result beyond rounding.
+BATCH_PIXELS = {"cpu": 32 * 224**2, "cuda": 2048 * 224**2}
+BATCH_IMAGES = {"cpu": 500, "cuda": 8192}
+# Images that are augmented with one draw of the generator when fixed views are made: part of what a seed determines.
+VIEW_BATCH = 500
+# On the CPU, a 3x3 convolution on maps of up to this many pixels is a matrix product while it is trained.
+UNFOLDED_PIXELS = 64
+
+
+def convolve(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+    """`conv(x)`, x [n, c, h, w]; on the CPU as a matrix product where training it is faster that way (benchmarks/engine.py).
+
+    That is so for 1x1 convolutions, and for 3x3 ones on small maps.
+    """
+    stride = conv.stride[0]
+    pixels = -(-x.shape[-2] // stride) * -(-x.shape[-1] // stride)
+    if x.device.type != "cpu" or (conv.kernel_size != (1, 1) and pixels > UNFOLDED_PIXELS):
+        return conv(x)
+    x = x.permute(0, 2, 3, 1)
+    if conv.kernel_size == (1, 1):
+        x = x[:, ::stride, ::stride]
+    else:
+        padded = functional.pad(x, (0, 0, 1, 1, 1, 1))
+        rows, columns = x.shape[1:3]
+        shifts = [padded[:, i : i + rows : stride, j : j + columns : stride] for i in range(3) for j in range(3)]
+        x = torch.cat(shifts, -1)
+    return functional.linear(x, conv.weight.permute(0, 2, 3, 1).flatten(1)).permute(0, 3, 1, 2)
+
+
+def pass_block(block: Bottleneck, x: torch.Tensor) -> torch.Tensor:
+    """`block(x)` with fewer copies: what autograd does not need is overwritten."""
+    apply = convolve if torch.is_grad_enabled() else nn.Module.__call__
+    residual = x if block.downsample is None else block.downsample[1](apply(block.downsample[0], x))
+    x = functional.relu_(block.bn1(apply(block.conv1, x)))
+    x = functional.relu_(block.bn2(apply(block.conv2, x)))
+    x = block.bn3(apply(block.conv3, x))
+    return functional.relu_(x.add_(residual))
+
+
+@torch.no_grad()
+def pass_frozen(model: ImageClassifier, blocks: int, images: torch.Tensor) -> torch.Tensor:
+    """Images [n, 3, h, w] in [0, 1] to what the first of the last `blocks` blocks gets, [n, c, h', w'] in channels_last.
+
+    With 0 blocks it is what the head gets, the pooled features [n, p].
+    """
+    network = model.network
+    x = model.normalise(images).contiguous(memory_format=torch.channels_last)
+    x = network.maxpool(functional.relu_(network.bn1(network.conv1(x))))
+    modules = block_modules(network)
+    for block in modules[: len(modules) - blocks]:
+        x = pass_block(block, x)
+    return x if blocks else network.avgpool(x).flatten(1)
+
+
+def pass_trained(model: ImageClassifier, blocks: int, x: torch.Tensor) -> torch.Tensor:
+    """What `pass_frozen` returns to logits [n, classes]."""
+    network = model.network
+    if blocks:
+        for block in block_modules(network)[-blocks:]:
+            x = pass_block(block, x)
+        x = network.avgpool(x).flatten(1)
+    return network.fc(x)
+
+
+def activation_shape(network: ResNet, blocks: int, resolution: int) -> tuple[int, ...]:
+    """The shape of what is kept of one image: (h, w, c), or (p,) with 0 blocks."""
+    if blocks == 0:
+        return (network.fc.in_features,)
+    modules = block_modules(network)
+    frozen = modules[: len(modules) - blocks]
+    strides = [network.conv1.stride[0], 1 if isinstance(network.maxpool, nn.Identity) else network.maxpool.stride]
+    size = resolution
+    for stride in [*strides, *(block.conv2.stride[0] for block in frozen)]:
+        size = -(-size // stride)
+    return size, size, (frozen[-1].conv3 if frozen else network.conv1).out_channels
+
+
+def keeps_activations(protocol: Mapping[str, Any]) -> bool:
+    """Whether a protocol lets the frozen layers' activations be computed once for all epochs.
+
+    It does where nothing below the trained blocks changes during a run: batch norm does not adapt, and images are not
+    augmented, or come in a number of fixed augmented views.
+    """
+    return protocol["batch_norm"] != "adapt" and (protocol["augmentation"] == "none" or "views" in protocol)
+
+
+class Views:
+    """Images as a network that is being fine-tuned sees them: live, or as activations that were computed once.
+
+    Both ways give the same results up to rounding. Activations are kept on the device as far as its memory goes, beyond that in
+    a memory-mapped file, and computed anew each time (live) where the disk has no room either.
+    """
+
+    def __init__(
+        self,
+        model: ImageClassifier,
+        blocks: int,
+        protocol: Mapping[str, Any],
+        log: Callable[[str], None] = lambda line: None,
+    ):
+        """model: its frozen layers must not change where activations are kept."""
+        self.model, self.blocks, self.log = model, blocks, log
+        self.resolution = protocol["resolution"]
+        self.augmentation = protocol["augmentation"]
+        self.count = protocol.get("views", 1) if self.augmentation != "none" else 1
+        self.cached = keeps_activations(protocol)
+        self.device = model.mean.device
+        kind = self.device.type
+        self.batches = Batches(max(1, min(BATCH_PIXELS[kind] // self.resolution**2, BATCH_IMAGES[kind])), log)
+        self.room = CACHE_BYTES
+        if kind == "cuda":
+            self.room = int(CACHE_SHARE * torch.cuda.mem_get_info(self.device)[0])
+
+    def of(self, images: torch.Tensor, generator: torch.Generator | None = None) -> "Kept":
+        """What to keep of uint8 images [n, c, h, w]; generator: of the augmentation, None for test images.
+
+        Raises InputError where images in fixed views neither fit into memory nor onto the disk.
+        """
+        if not self.cached:
+            return Kept(self, images.to(self.device), live=True)
+        self.model.eval()
+        count = self.count if generator is not None else 1
+        shape = (count * len(images), *activation_shape(self.model.network, self.blocks, self.resolution))
+        dtype = torch.bfloat16 if torch.is_autocast_enabled(self.device.type) else torch.float32
+        size = math.prod(shape) * dtype.itemsize
+        kept = allocate(shape, dtype, self.device, self.room)
+        if kept is None:
+            if count > 1:
+                raise InputError(
+                    f"{size / 2**30:.1f} GiB of activations ({count} views of {len(images)} images) fit neither into memory nor "
+                    "into the temporary folder. Set TMPDIR to a folder with space, or lower 'views'."
+                )
+            self.log(
+                f"activations of {len(images)} images: {size / 2**30:.1f} GiB fit nowhere, computed anew each time"
+            )
+            return Kept(self, images.to(self.device), live=True)
+        if size <= self.room:
+            self.room -= size
+        else:
+            self.log(f"activations of {len(images)} images: {size / 2**30:.1f} GiB, in a mapped file")
+        for view in range(count):
+            for first in range(0, len(images), VIEW_BATCH):
+                some = images[first : first + VIEW_BATCH].to(self.device)
+                if generator is not None and self.augmentation != "none":
+                    some = augment(to_unit(some, self.resolution), self.augmentation, generator)
+
+                def compute(batch: slice, some: torch.Tensor = some) -> torch.Tensor:
+                    x = some[batch] if some.is_floating_point() else to_unit(some[batch], self.resolution)
+                    x = pass_frozen(self.model, self.blocks, x)
+                    return x if x.dim() == 2 else x.permute(0, 2, 3, 1)
+
+                start = view * len(images) + first
+                for batch, activations in self.batches.map(compute, len(some)):
+                    kept[start + batch.start : start + batch.stop] = activations
+        return Kept(self, kept, live=False)
+
+
+class Kept:
+    """What is kept of some images, and the way from there to a network's logits."""
+
+    def __init__(self, views: Views, tensor: torch.Tensor, live: bool):
+        """tensor: uint8 images [n, c, h, w] if live, else activations [views n, h, w, c] or [views n, p]."""
+        self.views, self.tensor, self.live = views, tensor, live
+
+    def pick(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """The rows of what is kept that stand for images [b] in an epoch: with several views of each, one at random."""
+        if self.live or self.views.count == 1:
+            return images
+        count, size = self.views.count, len(self.tensor) // self.views.count
+        return images + size * torch.randint(count, images.shape, generator=generator)
+
+    def features(self, rows: torch.Tensor | slice) -> torch.Tensor:
+        """Some of the kept activations, on the device."""
+        if isinstance(rows, torch.Tensor):
+            rows = rows.to(self.tensor.device)
+        return self.tensor[rows].to(self.views.device)
+
+    def logits(
+        self, model: ImageClassifier, rows: torch.Tensor | slice, generator: torch.Generator | None
+    ) -> torch.Tensor:
+        """Logits [b, classes] of some of the images; generator: of their augmentation, None for none."""
+        views, x = self.views, self.features(rows)
+        if self.live:
+            x = to_unit(x, views.resolution)
+            if generator is not None:
+                x = augment(x, views.augmentation, generator)
+            x = pass_frozen(model, views.blocks, x)
+        elif x.dim() == 4:
+            x = x.permute(0, 3, 1, 2)
+        return pass_trained(model, views.blocks, x)
