@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from advtransfer import estimate
+from advtransfer.activations import CACHE_BYTES, CACHE_SHARE
 from advtransfer.devices import pick_device
 from advtransfer.errors import exit_on_input_error
 
@@ -52,13 +53,14 @@ def main() -> None:
         architectures[text] = architecture
     measured = {(text, job.blocks) for text, names in networks.items() for job in left if job.source in names}
     with redirect_stderr(sys.stdout):  # if it has to wait for a GPU, the terminal should say so
-        device = pick_device(arguments.threads)
+        device = pick_device(arguments.threads, next(iter(settings["protocols"].values())).get("precision"))
     gpu = device.type == "cuda"
     machine = torch.cuda.get_device_name(device) if gpu else f"CPU, {arguments.threads} thread(s) a job"
     say(f"Measuring on {machine}; this takes about a minute.")
     start = estimate.start_seconds(Path(__file__).with_name("transfer.py"))
 
     seconds: dict[estimate.Job, float] = {}
+    kept = 0
     for text, names in networks.items():
         say("", f"Networks of {text} ({', '.join(names)}):", line(*HEADER))
         for blocks in sorted({job.blocks for job in jobs}):
@@ -67,18 +69,19 @@ def main() -> None:
             if not open_jobs:
                 continue
             largest = max(open_jobs, key=lambda job: job.training_passes)
+            protocol = settings["protocols"][str(largest.images)]
             shape = max(estimate.image_shape(targets[job.target], job.target) for job in open_jobs)
             cost = estimate.calibrate(
                 architectures[text],
                 blocks,
-                settings["protocols"][str(largest.images)],
+                protocol,
                 largest.seeds,
                 shape,
                 device,
                 CALIBRATION_SECONDS / len(measured),
             )
-            batch_norm = settings["protocols"][str(largest.images)]["batch_norm"]
-            took = {job: start + cost.seconds(job, batch_norm) for job in open_jobs}
+            took = {job: start + cost.seconds(job, protocol) for job in open_jobs}
+            kept = max(kept, *(estimate.activation_bytes(architectures[text], job, protocol) for job in open_jobs))
             seconds |= took
             say(row(blocks, planned, open_jobs, took, cost))
     if len(measured) > 1:
@@ -93,6 +96,8 @@ def main() -> None:
     written = estimate.disk_bytes(left, sources, targets, settings["drawn_seeds"])
     parts = ", ".join(f"{what} {size(count)}" for what, count in written.items() if count)
     say(f"Disk: {size(sum(written.values()))} more ({parts}).")
+    if kept > (CACHE_SHARE * torch.cuda.mem_get_info(device)[1] if gpu else CACHE_BYTES):
+        say(f"Temporary: a job keeps up to {size(kept)} of activations in a mapped file, while it runs, in $TMPDIR.")
     trained = sorted({job.source for job in left if sources[job.source]["kind"] == "train"})
     if trained:
         say(f"Not included: the training of {', '.join(trained)}.")

@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--subset-file", required=True, help="parquet file with columns seed, image_id")
     parser.add_argument("--output", required=True, help="parquet file of rows")
     arguments = parser.parse_args()
-    device = pick_device(arguments.threads)
+    device = pick_device(arguments.threads, arguments.settings.get("precision"))
     drawn = pd.read_parquet(arguments.subset_file).groupby("seed")["image_id"]
     subsets = {seed: torch.from_numpy(drawn.get_group(seed).to_numpy(copy=True)) for seed in arguments.seeds}
     settings = {**arguments.settings, "resolution": source_resolution(arguments.source_file)}

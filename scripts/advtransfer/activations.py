@@ -1,6 +1,7 @@
 """What a network that is being fine-tuned sees of images: the images, or its frozen layers' activations, kept."""
 
 import math
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -128,6 +129,7 @@ class Views:
         self.device = model.mean.device
         kind = self.device.type
         self.batches = Batches(max(1, min(BATCH_PIXELS[kind] // self.resolution**2, BATCH_IMAGES[kind])), log)
+        self._alive: weakref.WeakSet[Kept] = weakref.WeakSet()
         self.room = CACHE_BYTES
         if kind == "cuda":
             self.room = int(CACHE_SHARE * torch.cuda.mem_get_info(self.device)[0])
@@ -144,7 +146,8 @@ class Views:
         shape = (count * len(images), *activation_shape(self.model.network, self.blocks, self.resolution))
         dtype = torch.bfloat16 if torch.is_autocast_enabled(self.device.type) else torch.float32
         size = math.prod(shape) * dtype.itemsize
-        kept = allocate(shape, dtype, self.device, self.room)
+        room = self.room - sum(other.bytes for other in self._alive)
+        kept = allocate(shape, dtype, self.device, room)
         if kept is None:
             if count > 1:
                 raise InputError(
@@ -155,9 +158,7 @@ class Views:
                 f"activations of {len(images)} images: {size / 2**30:.1f} GiB fit nowhere, computed anew each time"
             )
             return Kept(self, images.to(self.device), live=True)
-        if size <= self.room:
-            self.room -= size
-        else:
+        if size > room:
             self.log(f"activations of {len(images)} images: {size / 2**30:.1f} GiB, in a mapped file")
         for view in range(count):
             for first in range(0, len(images), VIEW_BATCH):
@@ -173,7 +174,11 @@ class Views:
                 start = view * len(images) + first
                 for batch, activations in self.batches.map(compute, len(some)):
                     kept[start + batch.start : start + batch.stop] = activations
-        return Kept(self, kept, live=False)
+        result = Kept(self, kept, live=False)
+        if size <= room:
+            result.bytes = size
+            self._alive.add(result)
+        return result
 
 
 class Kept:
@@ -182,6 +187,7 @@ class Kept:
     def __init__(self, views: Views, tensor: torch.Tensor, live: bool):
         """tensor: uint8 images [n, c, h, w] if live, else activations [views n, h, w, c] or [views n, p]."""
         self.views, self.tensor, self.live = views, tensor, live
+        self.bytes = 0  # of the room for activations that it takes up
 
     def pick(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """The rows of what is kept that stand for images [b] in an epoch: with several views of each, one at random."""

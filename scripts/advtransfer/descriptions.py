@@ -24,6 +24,7 @@ HYPER_PARAMETERS = {
     "batch_norm": "batch norm of frozen layers",
     "head_init": "initialisation of the new head",
     "augmentation": "augmentation",
+    "views": "augmented views of each image",
 }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advtransfer.errors import InputError
+from advtransfer.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     import torch
@@ -18,17 +19,19 @@ if TYPE_CHECKING:
 POLL_SECONDS = 1.0
 
 
-def pick_device(threads: int) -> "torch.device":
-    """A visible GPU that is this job's alone until it ends, else the CPU with `threads` threads; TF32 off.
+def pick_device(threads: int, precision: str | None = None) -> "torch.device":
+    """A visible GPU that is this job's alone until it ends, else the CPU with `threads` threads.
 
-    Waits, and says so, while other jobs of this user have all visible GPUs. TF32 is off so that float32 means float32.
+    Waits, and says so, while other jobs of this user have all visible GPUs. TF32 is off, so that float32 means float32, unless
+    the precision is "tf32".
     """
     import torch
 
     torch.set_num_threads(threads)
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
     if not torch.cuda.is_available():
+        keep_freed_memory()
         return torch.device("cpu")
     index = _own_gpu()
     torch.cuda.set_device(index)

@@ -4,6 +4,7 @@ The calibration asks the fine-tuning engine itself for a few tiny runs on random
 an image from their differences; so it needs no data, and holds whatever way the engine chooses to compute.
 """
 
+import math
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from typing import Any
 
 import torch
 
+from advtransfer.activations import activation_shape, keeps_activations
 from advtransfer.artefacts import load_tensors, save_tensors
 from advtransfer.checkpoints import DEFAULTS
 from advtransfer.datasets import Dataset
@@ -127,9 +129,9 @@ class Cost:
     train: float
     evaluate: float
 
-    def seconds(self, job: Job, batch_norm: str) -> float:
+    def seconds(self, job: Job, protocol: Mapping[str, Any]) -> float:
         """How long a job will take."""
-        once = kept_images(job.seeds, job.images, job.test_images, batch_norm)
+        once = kept_images(job.seeds, job.images, job.test_images, protocol)
         return self.start + once * self.once + job.training_passes * self.train + job.evaluation_passes * self.evaluate
 
 
@@ -145,8 +147,8 @@ class _Scale:
     def passes(self) -> int:
         return self.seeds * (self.images + self.test_images)
 
-    def kept(self, batch_norm: str) -> int:
-        return kept_images(self.seeds, self.images, self.test_images, batch_norm)
+    def kept(self, protocol: Mapping[str, Any]) -> int:
+        return kept_images(self.seeds, self.images, self.test_images, protocol)
 
     def dataset(self, shape: Sequence[int]) -> Dataset:
         generator = torch.Generator().manual_seed(0)
@@ -165,9 +167,27 @@ class _Scale:
         )
 
 
-def kept_images(seeds: int, images: int, test_images: int, batch_norm: str) -> int:
-    """Images of which something can be kept for a job; the test set's depend on the seed where its statistics do."""
-    return seeds * images + (seeds if batch_norm == "target" else 1) * test_images
+def kept_images(seeds: int, images: int, test_images: int, protocol: Mapping[str, Any]) -> int:
+    """Images, or views of them, of which something can be kept for a job; test images count for each seed that has statistics
+    of its own.
+    """
+    return (
+        seeds * images * protocol.get("views", 1) + (seeds if protocol["batch_norm"] == "target" else 1) * test_images
+    )
+
+
+def activation_bytes(architecture: Mapping[str, Any], job: Job, protocol: Mapping[str, Any]) -> int:
+    """The most bytes of activations that a job keeps at once: of its test images and of one seed's training images.
+
+    With 0 blocks it is those of all seeds, which then train together; 0 where the protocol keeps none.
+    """
+    if not keeps_activations(protocol):
+        return 0
+    with torch.device("meta"):
+        shape = activation_shape(build(architecture).network, job.blocks, architecture["resolution"])
+    seeds = job.seeds if job.blocks == 0 else 1
+    images = kept_images(seeds, job.images, job.test_images, protocol)
+    return images * math.prod(shape) * (2 if protocol.get("precision") == "bf16" else 4)
 
 
 def start_seconds(script: Path) -> float:
@@ -252,8 +272,8 @@ def calibrate(
 
     train = max(longer - base, 0.0) / ((epochs - 1) * scale.seeds * scale.images)
     evaluate = max(longest - longer, 0.0) / ((evaluations - 1) * scale.seeds * scale.test_images)
-    kept = scale.kept(protocol["batch_norm"])
-    more = tripled.kept(protocol["batch_norm"]) - kept
+    kept = scale.kept(protocol)
+    more = tripled.kept(protocol) - kept
     once = max(wider - base - 2 * scale.seeds * scale.test_images * evaluate, 0.0) / more
     rest = base - kept * once - scale.seeds * (scale.images * train + scale.test_images * evaluate)
     return Cost(first + max(rest, 0.0), once, train, evaluate)

@@ -8,8 +8,10 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def keep_freed_memory() -> None:
@@ -25,12 +27,14 @@ def keep_freed_memory() -> None:
         mallopt(trim_threshold, 2**31 - 1)
 
 
-def allocate(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device, room: int) -> torch.Tensor | None:
+def allocate(shape: tuple[int, ...], dtype: "torch.dtype", device: "torch.device", room: int) -> "torch.Tensor | None":
     """An uninitialised tensor: on the device if it takes at most `room` bytes, else in a memory-mapped file, else None.
 
     The mapped file has no name: it lies in the system's temporary folder (TMPDIR), its pages are read on demand, and it is gone
     when the tensor or the process is. None where that folder has too little space.
     """
+    import torch
+
     size = math.prod(shape) * dtype.itemsize
     if size <= room:
         return torch.empty(shape, dtype=dtype, device=device)
@@ -55,11 +59,13 @@ class Batches:
         self.size = size
         self.log = log
 
-    def map(self, function: Callable[[slice], torch.Tensor], count: int) -> Iterator[tuple[slice, torch.Tensor]]:
+    def map(self, function: Callable[[slice], "torch.Tensor"], count: int) -> Iterator[tuple[slice, "torch.Tensor"]]:
         """Yield the slices that batches cut from `count` items, each with the function's result on it.
 
         Once halved, the size stays so; torch's error is passed on when a batch of one item does not fit.
         """
+        import torch
+
         start = 0
         while start < count:
             batch = slice(start, min(start + self.size, count))

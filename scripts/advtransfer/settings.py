@@ -36,6 +36,11 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
     _check_steps(config["seeds_per_job"], "seeds_per_job")
     for name, protocol in config["protocols"].items():
         _check_steps(protocol["epochs"], f"protocols.{name}.epochs")
+        if "views" in protocol and (protocol["augmentation"] == "none" or protocol["batch_norm"] == "adapt"):
+            raise InputError(
+                f"config: protocols.{name}.views: found {protocol['views']}, but fixed views need an augmentation, and frozen "
+                "layers that do not adapt. Set 'augmentation: paper' and 'batch_norm: frozen' or 'target', or remove 'views'."
+            )
     for name, source in config["sources"].items():
         if source["kind"] == "train":
             _known(source["dataset"], config["targets"], f"sources.{name}.dataset", "target")

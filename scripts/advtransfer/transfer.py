@@ -175,6 +175,7 @@ def fine_tune_seeds(
     original = load_source(source).to(device, memory_format=torch.channels_last)
     views, heads = None, []
     for seed, image_ids in subsets.items():
+        run = train = None  # what the last seed kept goes before this one's comes
         model = copy.deepcopy(original)
         images = dataset.train_images[image_ids]
         if protocol["batch_norm"] == "target":
@@ -182,6 +183,7 @@ def fine_tune_seeds(
         with _arithmetic(device, protocol):
             if views is None or protocol["batch_norm"] == "target":
                 # Seeds see the test set through the same frozen layers, unless each has estimated its own statistics.
+                test = None
                 views = Views(model if protocol["batch_norm"] == "target" else original, blocks, protocol, log)
                 test = views.of(dataset.test_images)
             augmentation = generator_for(seed, "augmentation")

@@ -1,5 +1,6 @@
 """What an experiment will cost: counted against formulas of their own, and a calibration that finds known costs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,11 +76,23 @@ def test_existing_rows_are_done(tmp_path, monkeypatch):
 def test_a_cost_adds_up():
     job = Job("a", "b", 3, images=100, seeds=5, epochs=10, evaluations=2, test_images=1000, done=False)
     assert (job.training_passes, job.evaluation_passes) == (5_000, 10_000)
-    assert Cost(1, 0, 0, 0).seconds(job, "frozen") == 1
-    assert Cost(0, 0, 0.5, 0.25).seconds(job, "frozen") == 5_000 * 0.5 + 10_000 * 0.25
+    assert Cost(1, 0, 0, 0).seconds(job, {"batch_norm": "frozen"}) == 1
+    assert Cost(0, 0, 0.5, 0.25).seconds(job, {"batch_norm": "frozen"}) == 5_000 * 0.5 + 10_000 * 0.25
     # The test set's activations: kept for all seeds together, or for each where its statistics are its own.
-    assert Cost(0, 1, 0, 0).seconds(job, "frozen") == 5 * 100 + 1000
-    assert Cost(0, 1, 0, 0).seconds(job, "target") == 5 * 100 + 5 * 1000
+    assert Cost(0, 1, 0, 0).seconds(job, {"batch_norm": "frozen"}) == 5 * 100 + 1000
+    assert Cost(0, 1, 0, 0).seconds(job, {"batch_norm": "target"}) == 5 * 100 + 5 * 1000
+    assert Cost(0, 1, 0, 0).seconds(job, {"batch_norm": "frozen", "views": 3}) == 5 * 3 * 100 + 1000
+
+
+def test_kept_activations_at_the_papers_scale():
+    """CIFAR-10 through a ResNet-50 at 3 blocks: 14x14x1024 float32 an image, test set and one seed's training set at once."""
+    architecture = {**TINY, "layers": [3, 4, 6, 3], "width": 1.0, "stem": "imagenet", "resolution": 224}
+    job = Job("a", "b", 3, images=25_600, seeds=5, epochs=1, evaluations=1, test_images=10_000, done=False)
+    frozen = {"batch_norm": "frozen", "augmentation": "none"}
+    assert estimate.activation_bytes(architecture, job, frozen) == 35_600 * 14 * 14 * 1024 * 4
+    assert estimate.activation_bytes(architecture, job, {**frozen, "precision": "bf16"}) == 35_600 * 14 * 14 * 1024 * 2
+    assert estimate.activation_bytes(architecture, job, {"batch_norm": "adapt", "augmentation": "none"}) == 0
+    assert estimate.activation_bytes(architecture, replace(job, blocks=0), frozen) == (5 * 25_600 + 10_000) * 2048 * 4
 
 
 class Machine:
@@ -93,9 +106,9 @@ class Machine:
     def run(self, source, dataset, subsets, blocks, protocol, device):
         """Let the time pass that the cost says."""
         images = len(next(iter(subsets.values())))
-        seeds, tests, batch_norm = len(subsets), len(dataset.test_labels), protocol["batch_norm"]
+        seeds, tests = len(subsets), len(dataset.test_labels)
         job = Job("a", "b", blocks, images, seeds, protocol["epochs"], len(protocol["evaluated_epochs"]), tests, False)
-        self.now += self.cost.seconds(job, batch_norm) + (0 if self.scales else self.first)
+        self.now += self.cost.seconds(job, protocol) + (0 if self.scales else self.first)
         self.scales.append((seeds, images))
         return ()
 
@@ -127,7 +140,7 @@ def test_the_calibration_runs_the_engine(batch_norm, augmentation, blocks):
     protocol = {**PROTOCOL, "batch_norm": batch_norm, "augmentation": augmentation}
     cost = estimate.calibrate(TINY, blocks, protocol, 2, (1, 28, 28), CPU, budget=0.5)
     job = Job("a", "b", blocks, images=160, seeds=2, epochs=20, evaluations=5, test_images=600, done=False)
-    assert 0 < cost.seconds(job, batch_norm) < 1000
+    assert 0 < cost.seconds(job, protocol) < 1000
 
 
 def test_a_source_is_known_by_its_file_else_by_its_entry():

@@ -1,6 +1,7 @@
 """The fine-tuning engine against a plain loop written from the protocol, and its promises."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,6 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 from advtransfer import activations, transfer
+from advtransfer.activations import Views
+from advtransfer.augmentation import augment, to_unit
 from advtransfer.datasets import Dataset
 from advtransfer.errors import InputError
 from advtransfer.models import IMAGENET_MEAN, IMAGENET_STD, block_modules, load_source
@@ -142,6 +145,106 @@ def test_kept_activations_change_nothing(source, dataset, blocks, batch_norm, mo
         assert {**one, "seconds": 0} == pytest.approx({**other, "seconds": 0}, rel=1e-4, abs=1e-4)
 
 
+@pytest.mark.parametrize("blocks", [0, 3])
+def test_activations_in_a_mapped_file_change_nothing(source, dataset, blocks, monkeypatch):
+    log = []
+    subsets = {1: torch.arange(40), 2: torch.arange(10, 50)}
+
+    def rows():
+        runs = fine_tune_seeds(source, dataset, subsets, blocks, {**PROTOCOL, "batch_norm": "frozen"}, CPU, log.append)
+        return [[{**row, "seconds": 0} for row in rows] for _, _, rows in runs]
+
+    in_memory = rows()
+    assert not any("mapped" in line for line in log)
+    # Room for the 30 test images; the training images of each seed go to a file.
+    monkeypatch.setattr(activations, "CACHE_BYTES", 31 * 4 * (512 if blocks == 0 else 2 * 2 * 256))
+    assert rows() == in_memory
+    assert sum("mapped" in line for line in log) == 2
+
+
+def test_what_fits_nowhere_is_computed_anew(source, dataset, monkeypatch):
+    ((_, _, kept),) = run(source, dataset, 0, batch_norm="frozen", learning_rate=0.01)
+    monkeypatch.setattr(activations, "CACHE_BYTES", 0)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=0))
+    ((_, _, live),) = run(source, dataset, 0, batch_norm="frozen", learning_rate=0.01)
+    for one, other in zip(kept, live, strict=True):
+        assert {**one, "seconds": 0} == pytest.approx({**other, "seconds": 0}, rel=1e-4, abs=1e-4)
+    with pytest.raises(InputError, match=r"activations \(2 views of 40 images\) fit neither"):
+        run(source, dataset, 0, batch_norm="frozen", augmentation="paper", views=2)
+
+
+def test_fixed_views_are_what_the_whole_network_makes_of_them(source, dataset):
+    """Each epoch sees one of the views of each image; against whole passes of the same augmented images."""
+    model = load_source(source)
+    protocol = {**PROTOCOL, "batch_norm": "frozen", "augmentation": "paper", "views": 3}
+    kept = Views(model, 3, protocol).of(dataset.train_images, generator_for(1, "augmentation"))
+    assert kept.tensor.shape == (180, 2, 2, 256)
+    generator = generator_for(1, "augmentation")
+    expected = [augment(to_unit(dataset.train_images, 32), "paper", generator) for _ in range(3)]
+    with torch.no_grad():
+        whole = torch.cat([model(images) for images in expected])
+        assert torch.allclose(kept.logits(model, torch.arange(180), None), whole, rtol=1e-4, atol=1e-4)
+    rows = kept.pick(torch.arange(60), generator)
+    assert torch.equal(rows % 60, torch.arange(60))
+    assert set((rows // 60).tolist()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("blocks", [0, 3])
+@pytest.mark.parametrize("batch_norm", ["adapt", "frozen"])
+def test_out_of_memory_halves_batches_outside_of_training_and_changes_nothing(
+    source, dataset, blocks, batch_norm, monkeypatch
+):
+    ((_, _, expected),) = run(source, dataset, blocks, batch_norm=batch_norm, learning_rate=0.01, head_init="uniform")
+    real, log = activations.pass_frozen, []
+
+    def cramped(model, blocks, images):
+        if len(images) > 16:  # training batches fit
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(model, blocks, images)
+
+    monkeypatch.setattr(activations, "pass_frozen", cramped)
+    protocol = {**PROTOCOL, "batch_norm": batch_norm, "learning_rate": 0.01, "head_init": "uniform"}
+    ids = torch.randperm(60, generator=torch.Generator().manual_seed(1))[:40]
+    ((_, _, rows),) = fine_tune_seeds(source, dataset, {1: ids}, blocks, protocol, CPU, log.append)
+    assert any("out of memory: batches of 15 images" in line for line in log)
+    for one, other in zip(rows, expected, strict=True):
+        assert {**one, "seconds": 0} == pytest.approx({**other, "seconds": 0}, rel=1e-4, abs=1e-4)
+
+
+def test_out_of_memory_at_a_training_batch_is_passed_on(source, dataset, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(activations, "pass_frozen", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        run(source, dataset, 3)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [7, 8])
+def test_convolutions_as_matrix_products(kernel, stride, size):
+    generator = torch.Generator().manual_seed(0)
+    conv = nn.Conv2d(6, 5, kernel, stride=stride, padding=kernel // 2, bias=False).double()
+    x = torch.randn(3, 6, size, size, dtype=torch.float64, generator=generator, requires_grad=True)
+    out, expected = activations.convolve(conv, x), conv(x)
+    weights = torch.randn(expected.shape, dtype=torch.float64, generator=generator)
+    assert torch.allclose(out, expected)
+    for one, other in zip(
+        torch.autograd.grad((out * weights).sum(), [x, conv.weight]),
+        torch.autograd.grad((expected * weights).sum(), [x, conv.weight]),
+        strict=True,
+    ):
+        assert torch.allclose(one, other)
+
+
+def test_bf16_is_close_and_not_the_same(source, dataset):
+    ((_, _, exact),) = run(source, dataset, 3, batch_norm="frozen", learning_rate=0.01)
+    ((_, model, rounded),) = run(source, dataset, 3, batch_norm="frozen", learning_rate=0.01, precision="bf16")
+    assert model.network.fc.weight.dtype == torch.float32
+    assert 0 < abs(rounded[-1]["train_loss"] - exact[-1]["train_loss"]) < 0.1 * exact[-1]["train_loss"] + 0.1
+
+
 @pytest.mark.parametrize("blocks", [0, 1, 3, 9])
 @pytest.mark.parametrize("batch_norm", ["adapt", "frozen"])
 def test_what_is_frozen_stays_bit_identical_and_the_rest_moves(source, dataset, blocks, batch_norm):
@@ -161,20 +264,27 @@ def test_what_is_frozen_stays_bit_identical_and_the_rest_moves(source, dataset, 
             assert torch.equal(old[name], tensor), name
 
 
+@pytest.mark.parametrize("blocks", [0, 1])
 @pytest.mark.parametrize(
-    "way", [{"batch_norm": "adapt", "augmentation": "paper"}, {"batch_norm": "frozen"}, {"batch_norm": "target"}]
+    "way",
+    [
+        {"batch_norm": "adapt", "augmentation": "paper"},
+        {"batch_norm": "frozen"},
+        {"batch_norm": "target"},
+        {"batch_norm": "frozen", "augmentation": "paper", "views": 2},
+    ],
 )
-def test_a_seed_gives_the_same_bits_alone_and_among_others(source, dataset, way):
+def test_a_seed_gives_the_same_bits_alone_and_among_others(source, dataset, way, blocks):
     def bits(runs, seed):
         return next(
             ([{**row, "seconds": 0} for row in rows], model.network.fc.weight) for s, model, rows in runs if s == seed
         )
 
-    rows, weight = bits(run(source, dataset, 1, seeds=(5, 6, 7), **way), 6)
-    again_rows, again_weight = bits(run(source, dataset, 1, seeds=(6,), **way), 6)
+    rows, weight = bits(run(source, dataset, blocks, seeds=(5, 6, 7), **way), 6)
+    again_rows, again_weight = bits(run(source, dataset, blocks, seeds=(6,), **way), 6)
     assert rows == again_rows
     assert torch.equal(weight, again_weight)
-    other_rows, _ = bits(run(source, dataset, 1, seeds=(7,), **way), 7)
+    other_rows, _ = bits(run(source, dataset, blocks, seeds=(7,), **way), 7)
     assert rows != other_rows
 
 
@@ -187,10 +297,10 @@ def test_learning_rate_has_the_authors_third_drop():
 def test_the_new_head(source):
     model = load_source(source)
     transfer.new_head(model, 50, 0, "standard_normal", seed=3)
-    assert float(model.network.fc.weight.std()) == pytest.approx(1, abs=0.02)
+    assert float(model.network.fc.weight.detach().std()) == pytest.approx(1, abs=0.02)
     assert not model.network.fc.bias.any()
     transfer.new_head(model, 50, 0, "uniform", seed=3)
-    assert float(model.network.fc.weight.abs().max()) <= 512**-0.5
+    assert float(model.network.fc.weight.detach().abs().max()) <= 512**-0.5
 
 
 def test_divergence_is_an_error_that_names_the_run(source, dataset):
