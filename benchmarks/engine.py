@@ -365,17 +365,16 @@ def main() -> None:
                     flush=True,
                 )
 
-    def ratio(path: str, blocks: int, kind: str, network: str = "ResNet-50") -> float:
-        return next(
-            case[kind] for case in cases if (case["network"], case["path"], case["blocks"]) == (network, path, blocks)
-        )
+    def ratio(network: str, path: str, blocks: int, kind: str) -> float:
+        same = (case for case in cases if (case["network"], case["path"], case["blocks"]) == (network, path, blocks))
+        return next(same)[kind]
 
     ratios = {
-        "live_step_224_blocks3": ratio("live", 3, "step_ratio"),
-        "cached_cell_blocks3": ratio("cached", 3, "cell_ratio"),
-        "cached_cell_blocks0": ratio("cached", 0, "cell_ratio"),
-        "cached_cell_miniature_blocks3": ratio("cached", 3, "cell_ratio", "miniature"),
-        "cached_cell_miniature_blocks0": ratio("cached", 0, "cell_ratio", "miniature"),
+        "live_step_224_blocks3": ratio("ResNet-50", "live", 3, "step_ratio"),
+        "cached_cell_blocks3": ratio("miniature", "cached", 3, "cell_ratio"),
+        "cached_cell_blocks0": ratio("miniature", "cached", 0, "cell_ratio"),
+        "cached_cell_224_blocks3": ratio("ResNet-50", "cached", 3, "cell_ratio"),
+        "cached_cell_224_blocks0": ratio("ResNet-50", "cached", 0, "cell_ratio"),
     }
     print("\n" + "\n".join(f"{name}: {value:.1f}" for name, value in ratios.items()))
     save_json(

@@ -29,6 +29,33 @@ VIEW_BATCH = 500
 UNFOLDED_PIXELS = 64
 
 
+class Unfold3x3(torch.autograd.Function):
+    """What a 3x3 convolution with padding 1 sees at each output pixel: x [n, h, w, c] to [n, h', w', 9 c].
+
+    As padding, slices and a concatenation, but without their backward passes, which fill nine arrays with zeros.
+    """
+
+    @staticmethod
+    def forward(ctx, x: torch.Tensor, stride: int) -> torch.Tensor:
+        """Rows of the kernel vary slowest, then its columns, then channels."""
+        ctx.shape, ctx.stride = x.shape, stride
+        padded = functional.pad(x, (0, 0, 1, 1, 1, 1))
+        rows, columns = x.shape[1:3]
+        shifts = [padded[:, i : i + rows : stride, j : j + columns : stride] for i in range(3) for j in range(3)]
+        return torch.cat(shifts, -1)
+
+    @staticmethod
+    def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """Each pixel gets the sum over the places where it was seen."""
+        n, rows, columns, channels = ctx.shape
+        stride = ctx.stride
+        padded = gradient.new_zeros(n, rows + 2, columns + 2, channels)
+        for place, part in enumerate(gradient.split(channels, -1)):
+            i, j = divmod(place, 3)
+            padded[:, i : i + rows : stride, j : j + columns : stride] += part
+        return padded[:, 1:-1, 1:-1], None
+
+
 def convolve(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
     """`conv(x)`, x [n, c, h, w]; on the CPU as a matrix product where training it is faster that way (benchmarks/engine.py).
 
@@ -42,10 +69,7 @@ def convolve(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
     if conv.kernel_size == (1, 1):
         x = x[:, ::stride, ::stride]
     else:
-        padded = functional.pad(x, (0, 0, 1, 1, 1, 1))
-        rows, columns = x.shape[1:3]
-        shifts = [padded[:, i : i + rows : stride, j : j + columns : stride] for i in range(3) for j in range(3)]
-        x = torch.cat(shifts, -1)
+        x = Unfold3x3.apply(x, stride)
     return functional.linear(x, conv.weight.permute(0, 2, 3, 1).flatten(1)).permute(0, 3, 1, 2)
 
 
