@@ -19,6 +19,7 @@ include: "rules/targets.smk"
 include: "rules/sources.smk"
 include: "rules/robustness.smk"
 include: "rules/transfer.smk"
+include: "rules/influence.smk"
 include: "rules/figures.smk"
 include: "rules/estimate.smk"
 

@@ -12,12 +12,17 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from advtransfer import settings
 from advtransfer.errors import InputError
 from advtransfer.grid import FIGURES, row_files
+from advtransfer.inspection import model_file, resolve_inspection
 from advtransfer.provenance import code_of
 from advtransfer.targets.counts import COUNTS
 from advtransfer.targets.listing import count, fingerprint
 
-# What is drawn from a table: the figures over fine-tuned models, and the robustness of the sources themselves.
-DRAWN = [*(figure for figure in FIGURES if figure != "table5"), "source_robustness"]
+# What is drawn from a table: the figures over fine-tuned models, those that look into single networks, and the robustness of
+# the sources themselves. Some tables are pictures.
+GRID = [figure for figure in FIGURES if figure != "table5"]
+INSPECTED = ["fig1", "fig6", "fig7", "fig8", "influence_all"]
+PICTURES = ["fig1", "fig6", "fig7"]
+DRAWN = [*GRID, *INSPECTED, "fig9", "source_robustness"]
 PUBLISHED_ROWS = "results/published/rows.parquet"
 
 # The end of every command: messages go to the job's log, and the last of a failed job to the terminal as well.
@@ -34,17 +39,18 @@ def counts_of(target):
 
 
 def checked_experiment():
-    """The chosen experiment, resolved, once the whole configuration has been checked."""
+    """The chosen experiment and what of it is looked into, resolved, once the whole configuration has been checked."""
     try:
         settings.check(config, Path(workflow.basedir) / "rules" / "config.schema.yaml")
         targets = config["experiments"][config["experiment"]]["targets"]
         counts = {target: counts_of(target) for target in targets}
-        return settings.resolve_experiment(config, counts, PUBLISHED_ROWS)
+        experiment = settings.resolve_experiment(config, counts, PUBLISHED_ROWS)
+        return experiment, resolve_inspection(config, experiment, counts)
     except InputError as error:
         raise WorkflowError(str(error)) from None
 
 
-EXPERIMENT = checked_experiment()
+EXPERIMENT, INSPECTION = checked_experiment()
 
 # No parameter of a rule: where a file comes from changes nothing, so another mirror runs nothing again.
 os.environ.update(ADVTRANSFER_MIRROR=config["mirror"] or "")
@@ -70,6 +76,7 @@ wildcard_constraints:
     images=r"\d+",
     first=r"\d+",
     last=r"\d+",
+    seed=r"\d+",
 
 
 def as_json(value):
@@ -212,6 +219,37 @@ def chunk_seeds(wildcards):
     )
 
 
+# ---------------------------------------------------------------------------------------------- single networks
+
+
+def inspected(part):
+    """What an experiment looks into, for figures 1 and 6 to 8."""
+    if INSPECTION is None:
+        raise WorkflowError(
+            f"experiment '{EXPERIMENT['name']}' has no networks to look into: it needs sources 'natural' and 'robust', and "
+            "rows that are computed. Choose another experiment."
+        )
+    return INSPECTION[part]
+
+
+def both_sources(part, folder):
+    """What lies in a folder of the natural source and of the robust one."""
+    return {
+        role: model_file(EXPERIMENT["protocol"], inspected(part), role, folder)
+        for role in inspected(part)["sources"]
+    }
+
+
+def influence_settings(wildcards):
+    return as_json(
+        {key: inspected("influence")[key] for key in ("pinv_rcond", "damping")}
+    )
+
+
+def inspected_target(part):
+    return f"results/targets/{inspected(part)['target']}.safetensors"
+
+
 # ------------------------------------------------------------------------------------------------ tables and figures
 
 
@@ -232,11 +270,16 @@ def published_means(wildcards):
 
 
 def experiment_json(wildcards):
-    return as_json(settings.experiment_for(EXPERIMENT, wildcards.figure))
+    experiment = settings.experiment_for(EXPERIMENT, wildcards.figure)
+    if wildcards.figure in INSPECTED:
+        part = "visualisation" if wildcards.figure == "fig1" else "influence"
+        experiment = {**experiment, part: inspected(part)}
+    return as_json(experiment)
 
 
 def figure_table(wildcards):
-    return f"results/tables/{EXPERIMENT['name']}/{wildcards.figure}.csv"
+    ending = "safetensors" if wildcards.figure in PICTURES else "csv"
+    return f"results/tables/{EXPERIMENT['name']}/{wildcards.figure}.{ending}"
 
 
 def figure_style(wildcards):
@@ -248,9 +291,14 @@ def figure_style(wildcards):
 def all_figures():
     """Everything that the experiment can show without further data; table 4 of the published logs would need downloads."""
     tables = [1, 2, 3, 5] if EXPERIMENT["rows"] else [1, 2, 3, 4, 5]
-    figures = DRAWN if known_sources() else DRAWN[:-1]
+    figures = [
+        *GRID,
+        *(INSPECTED if INSPECTION else []),
+        *(["source_robustness"] if known_sources() else []),
+    ]
     return [
         *(f"figures/{figure}.pdf" for figure in figures),
+        *(["figures/fig8.csv"] if INSPECTION else []),
         *(f"figures/table{number}.csv" for number in tables),
     ]
 

@@ -27,3 +27,30 @@ rule transfer:
         " --images {wildcards.images} --seeds {params.seeds:q} --threads {threads} --source-file {input.source}"
         " --target-file {input.target} --subset-file {input.subset} --output {output}"
         f"{LOGGED}"
+
+
+# A single network that is kept, for the figures that look into one; its rows lie beside it.
+rule fine_tuned_model:
+    input:
+        source="results/sources/{source}.safetensors",
+        target="results/targets/{target}.safetensors",
+        subset="results/subsets/{target}/n{images}.parquet",
+    output:
+        model="results/models/{protocol}/{source}/{target}/blocks{blocks}_n{images}_seed{seed}.safetensors",
+        rows="results/models/{protocol}/{source}/{target}/blocks{blocks}_n{images}_seed{seed}.parquet",
+    log:
+        "results/logs/models/{protocol}/{source}/{target}/blocks{blocks}_n{images}_seed{seed}.log",
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+    params:
+        settings=protocol_settings,
+        code=code_of("transfer.py"),
+    shell:
+        "python scripts/transfer.py --protocol {wildcards.protocol} --settings {params.settings:q}"
+        " --source {wildcards.source} --target {wildcards.target} --blocks {wildcards.blocks}"
+        " --images {wildcards.images} --seeds '[{wildcards.seed}]' --threads {threads} --source-file {input.source}"
+        " --target-file {input.target} --subset-file {input.subset} --model {output.model} --output {output.rows}"
+        f"{LOGGED}"

@@ -9,10 +9,10 @@ from importlib.metadata import version
 import torch
 
 from advtransfer.artefacts import save_json, save_tensors
-from advtransfer.datasets import load_dataset
+from advtransfer.datasets import draw_test_images, load_dataset
 from advtransfer.devices import pick_device
 from advtransfer.errors import exit_on_input_error
-from advtransfer.robustness import draw_test_images, measure_accuracy
+from advtransfer.robustness import measure_accuracy
 from advtransfer.sources import train_source
 from advtransfer.threats import threat_from
 

@@ -13,6 +13,7 @@ from advtransfer.artefacts import save_table
 from advtransfer.datasets import load_dataset
 from advtransfer.devices import pick_device
 from advtransfer.errors import InputError, exit_on_input_error
+from advtransfer.features import save_model
 from advtransfer.models import source_resolution
 from advtransfer.transfer import fine_tune_seeds
 
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument("--target-file", required=True, help="target artefact")
     parser.add_argument("--subset-file", required=True, help="parquet file with columns seed, image_id")
     parser.add_argument("--output", required=True, help="parquet file of rows")
+    parser.add_argument("--model", help="where to keep the last seed's network (.safetensors)")
     arguments = parser.parse_args()
     device = pick_device(arguments.threads, arguments.settings.get("precision"))
     drawn = pd.read_parquet(arguments.subset_file).groupby("seed")["image_id"]
@@ -56,10 +58,10 @@ def main() -> None:
     settings = {**arguments.settings, "resolution": source_resolution(arguments.source_file)}
     identity = {name: getattr(arguments, name) for name in ("protocol", "source", "target", "blocks", "images")}
 
-    table = []
+    dataset, table = load_dataset(arguments.target_file), []
     runs = fine_tune_seeds(
         arguments.source_file,
-        load_dataset(arguments.target_file),
+        dataset,
         subsets,
         arguments.blocks,
         settings,
@@ -67,8 +69,11 @@ def main() -> None:
         log=Progress(len(subsets), settings["epochs"]),
     )
     try:
-        for seed, _, rows in runs:
+        for seed, model, rows in runs:
             table += [{**identity, "seed": seed, **row} for row in rows]
+            if arguments.model:
+                facts = {**identity, "seed": seed, "class_names": dataset.class_names}
+                save_model(arguments.model, model, arguments.source_file, facts)
     except FloatingPointError as error:
         raise InputError(
             f"{arguments.output}: {error}. Lower the learning rate of protocol '{arguments.protocol}', "

@@ -66,10 +66,7 @@ def convolve(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
     if x.device.type != "cpu" or (conv.kernel_size != (1, 1) and pixels > UNFOLDED_PIXELS):
         return conv(x)
     x = x.permute(0, 2, 3, 1)
-    if conv.kernel_size == (1, 1):
-        x = x[:, ::stride, ::stride]
-    else:
-        x = Unfold3x3.apply(x, stride)
+    x = x[:, ::stride, ::stride] if conv.kernel_size == (1, 1) else Unfold3x3.apply(x, stride)
     return functional.linear(x, conv.weight.permute(0, 2, 3, 1).flatten(1)).permute(0, 3, 1, 2)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from advtransfer.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     import torch
 
@@ -45,18 +46,37 @@ def save_tensors(path: str | Path, tensors: Mapping[str, "torch.Tensor"], metada
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part, metadata=texts)
 
 
+def save_arrays(path: str | Path, arrays: Mapping[str, "np.ndarray"], metadata: Mapping[str, Any]) -> None:
+    """`save_tensors` for NumPy arrays, without an import of torch."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    texts = {key: json.dumps(value, sort_keys=True) for key, value in metadata.items()}
+    with whole_file(path) as part:
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, part, metadata=texts)
+
+
+def load_arrays(path: str | Path, names: list[str] | None = None) -> tuple[dict[str, "np.ndarray"], dict[str, Any]]:
+    """`load_tensors` as NumPy arrays, without an import of torch."""
+    return _load(path, names, "np")
+
+
 def load_tensors(path: str | Path, names: list[str] | None = None) -> tuple[dict[str, "torch.Tensor"], dict[str, Any]]:
     """Read the tensors (all, or the named ones only) and the metadata of a safetensors file.
 
     Raises InputError where the file is missing, is not safetensors, or lacks a named tensor.
     """
+    # Metadata alone need not wait for an import of torch.
+    return _load(path, names, "np" if names == [] else "pt")
+
+
+def _load(path: str | Path, names: list[str] | None, framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file. Check the path, or let Snakemake make it.")
     try:
-        # Metadata alone need not wait for an import of torch.
-        with safe_open(path, framework="np" if names == [] else "pt") as file:
+        with safe_open(path, framework=framework) as file:
             metadata = {key: _value(text) for key, text in (file.metadata() or {}).items()}
             tensors = {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
     except SafetensorError as error:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from advtransfer.artefacts import load_tensors, save_tensors
+from advtransfer.randomness import generator_for
 
 
 @dataclass
@@ -49,3 +50,9 @@ def load_dataset(path: str | Path) -> Dataset:
 def load_labels(path: str | Path) -> torch.Tensor:
     """The training labels [n] of a target artefact, without reading its images."""
     return load_tensors(path, ["train_labels"])[0]["train_labels"]
+
+
+def draw_test_images(dataset: Dataset, images: int, seed: int) -> torch.Tensor:
+    """Ids int64 [m] of at most `images` test images, drawn at random: data sets are often sorted by class."""
+    order = torch.randperm(len(dataset.test_labels), generator=generator_for(seed, "attacked images"))
+    return order[:images].sort().values

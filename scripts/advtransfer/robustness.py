@@ -7,7 +7,7 @@ import torch
 
 from advtransfer.attacks import autoattack, evaluating, pgd_restarts
 from advtransfer.augmentation import to_unit
-from advtransfer.datasets import Dataset
+from advtransfer.datasets import Dataset, draw_test_images
 from advtransfer.errors import InputError
 from advtransfer.models import ImageClassifier
 from advtransfer.randomness import generator_for
@@ -46,12 +46,6 @@ def measure_accuracy(
             with torch.no_grad():
                 correct += int((model(x).argmax(1) == y).sum())
     return correct / len(labels)
-
-
-def draw_test_images(dataset: Dataset, images: int, seed: int) -> torch.Tensor:
-    """Ids int64 [m] of at most `images` test images, drawn at random: data sets are often sorted by class."""
-    order = torch.randperm(len(dataset.test_labels), generator=generator_for(seed, "attacked images"))
-    return order[:images].sort().values
 
 
 def measure(

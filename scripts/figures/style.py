@@ -85,10 +85,12 @@ class Line:
     shade: float  # from -1 (black) over 0 (the target's colour) to 1 (white)
 
 
-def main(draw: Callable[[pd.DataFrame, dict[str, Any]], Figure], description: str) -> None:
-    """The command line of a drawing script: parse, read the table, draw, save as PDF and PNG."""
+def main(
+    draw: Callable[[Any, dict[str, Any]], Figure], description: str, read: Callable[[str], Any] | None = None
+) -> None:
+    """The command line of a drawing script: parse, read the table (by `read_table`, unless told how), draw, save as PDF and PNG."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--table", required=True, help="the figure's table (.csv)")
+    parser.add_argument("--table", required=True, help="the figure's table (.csv, or .safetensors for pictures)")
     parser.add_argument("--experiment", type=json.loads, required=True, help="the experiment, resolved, as JSON")
     parser.add_argument(
         "--style", type=json.loads, default={}, help="matplotlib rcParams as JSON, over the project's own"
@@ -97,7 +99,7 @@ def main(draw: Callable[[pd.DataFrame, dict[str, Any]], Figure], description: st
     parser.add_argument("--png", required=True, help="the same figure to write as PNG")
     arguments = parser.parse_args()
     set_theme(arguments.style)
-    save_figure(draw(read_table(arguments.table), arguments.experiment), arguments.pdf, arguments.png)
+    save_figure(draw((read or read_table)(arguments.table), arguments.experiment), arguments.pdf, arguments.png)
 
 
 def set_theme(style: Mapping[str, Any]) -> None:

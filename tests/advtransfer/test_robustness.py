@@ -5,11 +5,11 @@ import torch
 
 from advtransfer.attacks import pgd
 from advtransfer.augmentation import to_unit
-from advtransfer.datasets import Dataset
+from advtransfer.datasets import Dataset, draw_test_images
 from advtransfer.errors import InputError
 from advtransfer.models import IMAGENET_MEAN, IMAGENET_STD, build
 from advtransfer.randomness import generator_for
-from advtransfer.robustness import draw_test_images, measure, measure_accuracy
+from advtransfer.robustness import measure, measure_accuracy
 from advtransfer.robustness_rows import COLUMNS, describe_attack, recorded
 from advtransfer.threats import L2, Linf
 

@@ -1,0 +1,197 @@
+"""What figures 6 to 8 and influence_all show of influence matrices (paper, section 6). No torch here.
+
+Matrices come as `Influence`: rows are target images, columns training images, a positive value is helpful.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from advtransfer.artefacts import load_arrays
+from advtransfer.errors import InputError
+
+RANKS = 100
+# Cells a side of the matrices that figure 7 draws at most: more than the page shows.
+CELLS = 400
+# Classes that figure 6 has a column for.
+COLUMNS = 10
+# Shares in percent that section 6 gives for its test images (CIFAR-10, 3,200 images): most influential image of the same
+# class, and at least 3 of the 5 most influential.
+PAPER_PERCENT = {("robust", "test"): (78.6, 77.3), ("natural", "test"): (55.1, 53.8)}
+
+
+@dataclass(frozen=True)
+class Influence:
+    """Influence [t, n] on target images of one set, with labels and image ids of both sides."""
+
+    values: np.ndarray
+    target_labels: np.ndarray
+    target_ids: np.ndarray
+    train_labels: np.ndarray
+    train_ids: np.ndarray
+    class_names: list[str]
+    targets: str  # "train" or "test"
+
+    def without_self(self) -> np.ndarray:
+        """A mask [t, n] of the pairs that are not an image and itself."""
+        if self.targets == "test":
+            return np.ones(self.values.shape, dtype=bool)
+        return self.target_ids[:, None] != self.train_ids[None, :]
+
+
+def read_influence(path: str | Path) -> dict[str, Influence]:
+    """The matrices of an influence artefact: {"train": ..., "test": ...}."""
+    arrays, metadata = load_arrays(path)
+    return {
+        targets: Influence(
+            arrays[f"influence_{targets}"],
+            arrays[f"{targets}_labels"],
+            arrays[f"{targets}_image_ids"],
+            arrays["train_labels"],
+            arrays["train_image_ids"],
+            metadata["class_names"],
+            targets,
+        )
+        for targets in ("train", "test")
+    }
+
+
+def ranked(influence: Influence, self_influence: str) -> np.ndarray:
+    """Positions [t, r] of the training images in order of falling influence on each target; equal ones keep their order.
+
+    self_influence "excluded" leaves each training image out of its own row, so that r is n - 1 there.
+    """
+    order = np.argsort(-influence.values, axis=1, kind="stable")
+    if influence.targets == "train" and self_influence == "excluded":
+        others = np.take_along_axis(influence.without_self(), order, axis=1)
+        order = order[others].reshape(len(order), -1)
+    return order
+
+
+def same_class(influence: Influence, self_influence: str, ranks: int = RANKS) -> np.ndarray:
+    """Whether the image at each rank has the target's label, [t, ranks] (or fewer where there are fewer images)."""
+    order = ranked(influence, self_influence)[:, :ranks]
+    return influence.train_labels[order] == influence.target_labels[:, None]
+
+
+def fig8(matrices: Mapping[str, Mapping[str, Influence]], self_influence: str) -> pd.DataFrame:
+    """Share of same-class images at each influence rank, over all targets.
+
+    matrices: {role: {"train", "test"}}. Columns targets, role, rank (from 1), same_class_share, target_images, train_images,
+    chance (the share of same-class images among all).
+    """
+    tables = []
+    for targets in ("train", "test"):
+        for role, pair in matrices.items():
+            influence = pair[targets]
+            share = same_class(influence, self_influence).mean(0)
+            mask = influence.without_self() if self_influence == "excluded" else np.ones(influence.values.shape, bool)
+            agree = influence.train_labels[None, :] == influence.target_labels[:, None]
+            tables.append(
+                pd.DataFrame(
+                    {
+                        "targets": targets,
+                        "role": role,
+                        "rank": np.arange(1, len(share) + 1),
+                        "same_class_share": share,
+                        "target_images": len(influence.values),
+                        "train_images": influence.values.shape[1],
+                        "chance": agree[mask].mean(),
+                    }
+                )
+            )
+    return pd.concat(tables, ignore_index=True)
+
+
+def fig8_summary(matrices: Mapping[str, Mapping[str, Influence]], self_influence: str) -> pd.DataFrame:
+    """Top-1 and "at least 3 of the top 5", in percent of the target images, beside the paper's (CIFAR-10, ImageNet sources).
+
+    Columns targets, role, top1_percent, paper_top1_percent, three_of_top5_percent, paper_three_of_top5_percent, target_images,
+    self_influence. The paper gives none for training images.
+    """
+    lines = []
+    for targets in ("test", "train"):
+        for role, pair in matrices.items():
+            hits = same_class(pair[targets], self_influence, 5)
+            paper = PAPER_PERCENT.get((role, targets), (np.nan, np.nan))
+            lines.append(
+                {
+                    "targets": targets,
+                    "role": role,
+                    "top1_percent": 100 * hits[:, 0].mean(),
+                    "paper_top1_percent": paper[0],
+                    "three_of_top5_percent": 100 * (hits.sum(1) >= 3).mean(),
+                    "paper_three_of_top5_percent": paper[1],
+                    "target_images": len(hits),
+                    "self_influence": self_influence if targets == "train" else "",
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def fig7(
+    matrices: Mapping[str, Mapping[str, Influence]], self_influence: str
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Matrices divided by their Frobenius norm, both axes sorted by class, averaged down to at most CELLS a side.
+
+    Arrays {role}_{targets} float32; metadata: edges {"train", "test"} (where each class ends, as shares of the side), class_names,
+    sizes {"train", "test"}. An image's influence on itself counts as 0 where self_influence is "excluded".
+    """
+    arrays, edges, sizes, names = {}, {}, {}, []
+    for role, pair in matrices.items():
+        for targets, influence in pair.items():
+            values = influence.values
+            if self_influence == "excluded":
+                values = np.where(influence.without_self(), values, 0.0)
+            norm = np.linalg.norm(values)
+            if norm > 0:
+                values = values / norm
+            rows = np.argsort(influence.target_labels, kind="stable")
+            columns = np.argsort(influence.train_labels, kind="stable")
+            arrays[f"{role}_{targets}"] = _averaged(values[rows][:, columns]).astype(np.float32)
+            counts = np.bincount(influence.target_labels, minlength=len(influence.class_names))
+            edges[targets], sizes[targets] = (np.cumsum(counts) / counts.sum()).tolist(), len(values)
+            names = influence.class_names
+    return arrays, {"edges": edges, "sizes": sizes, "class_names": names, "self_influence": self_influence}
+
+
+def _averaged(values: np.ndarray) -> np.ndarray:
+    """Means over equal stripes of rows and of columns (to within one row), at most CELLS of each."""
+    for axis in (0, 1):
+        count = values.shape[axis]
+        if count > CELLS:
+            starts = np.linspace(0, count, CELLS, endpoint=False).astype(int)
+            sizes = np.diff([*starts, count])
+            values = np.add.reduceat(values, starts, axis=axis) / np.expand_dims(sizes, 1 - axis)
+    return values
+
+
+def fig6(
+    matrices: Mapping[str, Mapping[str, Influence]], images: Mapping[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """For a test image of each class (the first ten classes, their first image), the most influential training image per role.
+
+    images: train_images and test_images of the target [n, c, h, w]. Array images [1 + roles, classes, c, h, w]; metadata: rows (what each
+    row is), labels and image_ids and influence, all [1 + roles, classes], class_names.
+    """
+    some = next(iter(matrices.values()))["test"]
+    classes = [label for label in range(len(some.class_names)) if (some.target_labels == label).any()][:COLUMNS]
+    if not classes:
+        raise InputError("figures/fig6.pdf: no test image was looked at. Raise 'test_images'.")
+    chosen = [int(np.flatnonzero(some.target_labels == label)[0]) for label in classes]
+    ids = some.target_ids[chosen]
+    picture = [images["test_images"][ids]]
+    facts = {"labels": [classes], "image_ids": [ids.tolist()], "influence": [[None] * len(classes)]}
+    for pair in matrices.values():
+        influence = pair["test"]
+        best = influence.values[chosen].argmax(1)
+        best_ids = influence.train_ids[best]
+        picture.append(images["train_images"][best_ids])
+        facts["labels"].append(influence.train_labels[best].tolist())
+        facts["image_ids"].append(best_ids.tolist())
+        facts["influence"].append(influence.values[chosen, best].tolist())
+    return {"images": np.stack(picture)}, {"rows": ["test image", *matrices], "class_names": some.class_names, **facts}

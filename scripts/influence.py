@@ -1,0 +1,40 @@
+"""Compute the influence of a network's training images on themselves and on test images, through its head."""
+
+import argparse
+import json
+
+import torch
+
+from advtransfer.artefacts import load_tensors, save_tensors
+from advtransfer.devices import pick_device
+from advtransfer.errors import exit_on_input_error
+from advtransfer.influence import head_influence
+
+
+def main() -> None:
+    """Parse, load, compute, save."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--features", required=True, help="artefact of features.py")
+    parser.add_argument("--settings", type=json.loads, required=True, help="pinv_rcond and damping, as JSON")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", required=True, help="influence_{train,test}, labels and image ids, safetensors")
+    arguments = parser.parse_args()
+    device = pick_device(arguments.threads)
+    read, metadata = load_tensors(arguments.features)
+    names = ("features", "logits", "labels")
+    # One call for both: the Hessian is the training images' alone.
+    both = [torch.cat([read[f"train_{name}"], read[f"test_{name}"]]).numpy() for name in names]
+    train = [read[f"train_{name}"].numpy() for name in names]
+    influence = torch.from_numpy(head_influence(*train, *both, **arguments.settings, device=device))
+    kept = {name: read[name] for name in read if name.endswith(("labels", "image_ids"))}
+    count = len(read["train_labels"])
+    save_tensors(
+        arguments.output,
+        {"influence_train": influence[:count], "influence_test": influence[count:], **kept},
+        {"class_names": metadata["class_names"], **arguments.settings},
+    )
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        main()
