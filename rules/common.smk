@@ -246,8 +246,20 @@ def influence_settings(wildcards):
     )
 
 
+def visualisation_settings(wildcards):
+    looked = inspected("visualisation")
+    return as_json({key: looked[key] for key in ("units", "steps", "step_size")})
+
+
 def inspected_target(part):
     return f"results/targets/{inspected(part)['target']}.safetensors"
+
+
+def schematic_source():
+    """The natural source's entry: figure 9 shows a network, and needs none of its weights."""
+    return as_json(
+        settings.resolve_source(config["sources"][EXPERIMENT["sources"]["natural"]])
+    )
 
 
 # ------------------------------------------------------------------------------------------------ tables and figures
@@ -293,6 +305,7 @@ def all_figures():
     tables = [1, 2, 3, 5] if EXPERIMENT["rows"] else [1, 2, 3, 4, 5]
     figures = [
         *GRID,
+        "fig9",
         *(INSPECTED if INSPECTION else []),
         *(["source_robustness"] if known_sources() else []),
     ]

@@ -86,3 +86,42 @@ rule fig8_summary:
         "../envs/figures.yaml"
     shell:
         "cp {input} {output}" f"{LOGGED}"
+
+
+rule schematic:
+    output:
+        "results/tables/{experiment}/fig9.csv",
+    log:
+        "results/logs/tables/{experiment}/fig9.log",
+    conda:
+        "../envs/torch.yaml"
+    params:
+        source=schematic_source(),
+        classes=counts_of(EXPERIMENT["targets"][0])["classes"],
+        blocks=as_json(EXPERIMENT["blocks"]),
+        code=code_of("schematic.py"),
+    shell:
+        "python scripts/schematic.py --source {params.source:q} --classes {params.classes}"
+        " --blocks {params.blocks:q} --output {output}"
+        f"{LOGGED}"
+
+
+rule visualise:
+    input:
+        unpack(lambda wildcards: both_sources("visualisation", "results/models")),
+    output:
+        "results/tables/{experiment}/fig1.safetensors",
+    log:
+        "results/logs/tables/{experiment}/fig1.log",
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+    params:
+        settings=visualisation_settings,
+        code=code_of("visualise.py"),
+    shell:
+        "python scripts/visualise.py --natural {input.natural} --robust {input.robust}"
+        " --settings {params.settings:q} --threads {threads} --output {output}"
+        f"{LOGGED}"

@@ -12,6 +12,7 @@ import torch
 
 from advtransfer import estimate
 from advtransfer.activations import CACHE_BYTES, CACHE_SHARE
+from advtransfer.checkpoints import architecture_of
 from advtransfer.devices import pick_device
 from advtransfer.errors import exit_on_input_error
 
@@ -45,7 +46,7 @@ def main() -> None:
     networks: dict[str, list[str]] = defaultdict(list)
     architectures: dict[str, dict[str, Any]] = {}
     for name in dict.fromkeys(job.source for job in jobs):
-        architecture = estimate.architecture_of(sources[name])
+        architecture = architecture_of(sources[name])
         text = "{resolution}x{resolution} pixels, {layers} blocks, width {width:g}".format(
             **{**architecture, "layers": "-".join(map(str, architecture["layers"]))}
         )

@@ -134,3 +134,15 @@ DEFAULTS = {
     "mean": list(IMAGENET_MEAN),
     "std": list(IMAGENET_STD),
 }
+
+
+def architecture_of(source: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata that a source's artefact will have, as far as it says what is computed.
+
+    source: a `sources:` entry, resolved. A file that describes itself is asked; otherwise what the entry leaves out is as in
+    the paper's ResNet-50. Raises InputError where such a file is missing or unreadable.
+    """
+    own = {}
+    if source["kind"] == "file" and Path(source["path"]).suffix == ".safetensors":
+        own = load_tensors(source["path"], [])[1]
+    return {key: source.get(key, own.get(key, default)) for key, default in DEFAULTS.items()}

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from advtransfer.activations import activation_shape, keeps_activations
-from advtransfer.artefacts import load_tensors, save_tensors
-from advtransfer.checkpoints import DEFAULTS
+from advtransfer.artefacts import save_tensors
+from advtransfer.checkpoints import architecture_of
 from advtransfer.datasets import Dataset
 from advtransfer.errors import InputError
 from advtransfer.grid import FIGURES, cells, chunks, row_files
@@ -280,18 +280,6 @@ def calibrate(
 
 
 # ------------------------------------------------------------------------------------------------------------- disk
-
-
-def architecture_of(source: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata that a source's artefact will have, as far as it says what is computed.
-
-    source: a `sources:` entry, resolved. A file that describes itself is asked; otherwise what the entry leaves out is as in
-    the paper's ResNet-50. Raises InputError where such a file is missing or unreadable.
-    """
-    own = {}
-    if source["kind"] == "file" and Path(source["path"]).suffix == ".safetensors":
-        own = load_tensors(source["path"], [])[1]
-    return {key: source.get(key, own.get(key, default)) for key, default in DEFAULTS.items()}
 
 
 def parameter_bytes(architecture: Mapping[str, Any]) -> int:

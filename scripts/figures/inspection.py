@@ -20,7 +20,9 @@ def role_label(experiment: dict[str, Any], role: str) -> str:
 def footer(experiment: dict[str, Any], part: str, words: str = "") -> str:
     """Which networks a figure looks into, and further words on it."""
     looked = experiment[part]
-    blocks = "the head only" if looked["blocks"] == 0 else f"{looked['blocks']} block{'s' * (looked['blocks'] != 1)}"
+    blocks = (
+        "the head only" if looked["blocks"] == 0 else f"{looked['blocks']} block{'' if looked['blocks'] == 1 else 's'}"
+    )
     head = (
         f"Experiment: {experiment['name']}; protocol: {experiment['protocol']}; one network per source, fine-tuned on "
         f"{looked['images']:,} images of {name_of(experiment, looked['target'])} ({blocks}; seed {looked['seed']})."

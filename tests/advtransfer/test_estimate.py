@@ -8,13 +8,14 @@ import torch
 import yaml
 
 from advtransfer import estimate, settings
+from advtransfer.checkpoints import DEFAULTS, architecture_of
 from advtransfer.errors import InputError
 from advtransfer.estimate import Cost, Job
 from advtransfer.targets.counts import COUNTS
 
 PROJECT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
-TINY = {**estimate.DEFAULTS, "layers": [1, 1], "width": 0.125, "classes": 10, "resolution": 32}
+TINY = {**DEFAULTS, "layers": [1, 1], "width": 0.125, "classes": 10, "resolution": 32}
 PROTOCOL = {
     "batch_size": 16,
     "learning_rate": 1e-3,
@@ -143,20 +144,6 @@ def test_the_calibration_runs_the_engine(batch_norm, augmentation, blocks):
     assert 0 < cost.seconds(job, protocol) < 1000
 
 
-def test_a_source_is_known_by_its_file_else_by_its_entry():
-    bundled = {"kind": "file", "path": str(PROJECT / "resources/sources/natural.safetensors"), "threat": None}
-    assert {key: estimate.architecture_of(bundled)[key] for key in ("width", "resolution", "classes")} == {
-        "width": 0.25,
-        "resolution": 32,
-        "classes": 100,
-    }
-    download = {"kind": "download", "url": "x", "file": "x.pt", "hash": None, "threat": None}
-    assert estimate.architecture_of(download) == estimate.DEFAULTS
-    assert estimate.architecture_of({**download, "layers": [2, 2, 2, 2]})["layers"] == [2, 2, 2, 2]
-    # 25,557,032 parameters and 53,120 running statistics of 4 bytes, and 53 counters.
-    assert estimate.parameter_bytes(estimate.DEFAULTS) == 4 * (25_557_032 + 53_120 + 53)
-
-
 def test_the_images_of_a_folder_tell_their_size(tmp_path):
     from PIL import Image
 
@@ -182,7 +169,7 @@ def test_disk_counts_what_does_not_exist_yet(tmp_path, monkeypatch):
     }
     sources = {name: settings.resolve_source(config["sources"][name]) for name in ("natural", "l2_3")}
     before = estimate.disk_bytes(jobs, sources, targets, 20)
-    network = estimate.parameter_bytes(estimate.DEFAULTS)
+    network = estimate.parameter_bytes(DEFAULTS)
     assert before["sources"] == 2 * network
     assert before["targets"] == 60_000 * (3 * 32 * 32 + 8) + 2 * 70_000 * (28 * 28 + 8)
     assert before["downloads"] == 2 * network + 170_498_071 + 30_878_645 + 11_594_722
@@ -194,3 +181,17 @@ def test_disk_counts_what_does_not_exist_yet(tmp_path, monkeypatch):
         path.write_text("")
     after = estimate.disk_bytes(jobs, sources, targets, 20)
     assert after == {**before, "sources": network, "downloads": before["downloads"] - network}
+
+
+def test_a_source_is_known_by_its_file_else_by_its_entry():
+    bundled = {"kind": "file", "path": str(PROJECT / "resources/sources/natural.safetensors"), "threat": None}
+    assert {key: architecture_of(bundled)[key] for key in ("width", "resolution", "classes")} == {
+        "width": 0.25,
+        "resolution": 32,
+        "classes": 100,
+    }
+    download = {"kind": "download", "url": "x", "file": "x.pt", "hash": None, "threat": None}
+    assert architecture_of(download) == DEFAULTS
+    assert architecture_of({**download, "layers": [2, 2, 2, 2]})["layers"] == [2, 2, 2, 2]
+    # 25,557,032 parameters and 53,120 running statistics of 4 bytes, and 53 counters.
+    assert estimate.parameter_bytes(DEFAULTS) == 4 * (25_557_032 + 53_120 + 53)
