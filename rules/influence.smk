@@ -125,3 +125,53 @@ rule visualise:
         "python scripts/visualise.py --natural {input.natural} --robust {input.robust}"
         " --settings {params.settings:q} --threads {threads} --output {output}"
         f"{LOGGED}"
+
+
+rule influence_all:
+    input:
+        model="results/models/{protocol}/{source}/{target}/blocks{blocks}_n{images}_seed{seed}.safetensors",
+        features="results/features/{protocol}/{source}/{target}/blocks{blocks}_n{images}_seed{seed}.safetensors",
+        target="results/targets/{target}.safetensors",
+    output:
+        "results/influence_all/{protocol}/{source}/{target}/blocks{blocks}_n{images}_seed{seed}.safetensors",
+    log:
+        "results/logs/influence_all/{protocol}/{source}/{target}/blocks{blocks}_n{images}_seed{seed}.log",
+    benchmark:
+        "results/benchmarks/influence_all/{protocol}/{source}/{target}/blocks{blocks}_n{images}_seed{seed}.tsv"
+    conda:
+        "../envs/kronfluence.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+    params:
+        test_images=lambda wildcards: inspected("influence")["all_weights_test_images"],
+        code=code_of("influence_all.py"),
+    shell:
+        "python scripts/influence_all.py --model {input.model} --features {input.features} --target-file {input.target}"
+        " --test-images {params.test_images} --threads {threads} --output {output}"
+        f"{LOGGED}"
+
+
+rule influence_all_table:
+    input:
+        unpack(lambda wildcards: both_sources("influence", "results/influence")),
+        natural_all=lambda wildcards: both_sources(
+            "influence", "results/influence_all"
+        )["natural"],
+        robust_all=lambda wildcards: both_sources(
+            "influence", "results/influence_all"
+        )["robust"],
+    output:
+        "results/tables/{experiment}/influence_all.csv",
+    log:
+        "results/logs/tables/{experiment}/influence_all.log",
+    conda:
+        "../envs/figures.yaml"
+    params:
+        self_influence=lambda wildcards: inspected("influence")["self_influence"],
+        code=code_of("influence_table.py"),
+    shell:
+        "python scripts/influence_table.py --table influence_all --natural {input.natural} --robust {input.robust}"
+        " --natural-all {input.natural_all} --robust-all {input.robust_all}"
+        " --self-influence {params.self_influence} --output {output}"
+        f"{LOGGED}"

@@ -29,10 +29,13 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@pytest.mark.parametrize("environment", ["torch", "figures"])
+@pytest.mark.parametrize("environment", ["torch", "figures", "kronfluence"])
 def test_conda_environments_have_the_projects_versions(environment):
     content = yaml.safe_load((PROJECT / "envs" / f"{environment}.yaml").read_text())
-    wanted = dict(entry.split("=") for entry in content["dependencies"])
+    entries = [entry for entry in content["dependencies"] if entry != "pip"]
+    by_pip = next((entry["pip"] for entry in entries if isinstance(entry, dict)), [])
+    wanted = dict(entry.split("=") for entry in entries if isinstance(entry, str))
+    wanted |= dict(entry.split("==") for entry in by_pip)
     assert wanted.pop("python") == "3.12"
     assert wanted
     for name, version in wanted.items():

@@ -4,7 +4,7 @@ Matrices come as `Influence`: rows are target images, columns training images, a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,33 @@ def fig8_summary(matrices: Mapping[str, Mapping[str, Influence]], self_influence
                 }
             )
     return pd.DataFrame(lines)
+
+
+def influence_all(
+    head: Mapping[str, Mapping[str, Influence]], everything: Mapping[str, Mapping[str, Influence]], self_influence: str
+) -> pd.DataFrame:
+    """`fig8` of the influence through the head and of that through all fine-tuned weights, on the same targets.
+
+    The further column `through` is "head" or "all weights". Targets that only the head's matrices have are left out.
+    """
+    tables = []
+    for through, matrices in (("head", head), ("all weights", everything)):
+        same = {
+            role: {name: _rows(influence, everything[role][name].target_ids) for name, influence in pair.items()}
+            for role, pair in matrices.items()
+        }
+        tables.append(fig8(same, self_influence).assign(through=through))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _rows(influence: Influence, target_ids: np.ndarray) -> Influence:
+    rows = np.flatnonzero(np.isin(influence.target_ids, target_ids))
+    return replace(
+        influence,
+        values=influence.values[rows],
+        target_labels=influence.target_labels[rows],
+        target_ids=influence.target_ids[rows],
+    )
 
 
 def fig7(

@@ -3,8 +3,7 @@
 The resolved form is a JSON-compatible dict:
 
     influence       target, images, blocks, seed, sources {"natural": ..., "robust": ...}, test_images (int),
-                    pinv_rcond, damping, self_influence ("excluded" or "included"), all_parameters {"train", "test"} (numbers of
-                    images whose influence through all parameters is computed)
+                    pinv_rcond, damping, self_influence ("excluded" or "included"), all_weights_test_images
     visualisation   target, images, blocks, seed, sources, units [int, ...], steps, step_size (L2, at 224x224 pixels)
 """
 
@@ -52,7 +51,7 @@ def resolve_inspection(
     limit = chosen.get("influence", {}).get("test_images", "all")
     resolved["influence"] |= {
         "test_images": tests if limit == "all" else min(limit, tests),
-        **{key: influence[key] for key in ("pinv_rcond", "damping", "self_influence", "all_parameters")},
+        **{key: influence[key] for key in ("pinv_rcond", "damping", "self_influence", "all_weights_test_images")},
     }
     resolved["visualisation"] |= {
         "units": chosen.get("visualisation", {}).get("units", config["visualisation"]["units"]),

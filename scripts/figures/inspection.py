@@ -3,12 +3,19 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from figures import style
 from figures.footer import name_of
 
 # The paper's Fig. 8: robust red and solid, natural black and dashed.
 ROLE_LOOKS = {"robust": {"color": "#c1272d", "linestyle": "-"}, "natural": {"color": "black", "linestyle": "--"}}
+
+THROUGH = {"head": {"alpha": 0.4, "linewidth": 1.0}, "all weights": {"linewidth": 1.5}}
+PANELS = {"train": "training images as targets", "test": "test images as targets"}
 
 
 def role_label(experiment: dict[str, Any], role: str) -> str:
@@ -40,6 +47,51 @@ def influence_words(experiment: dict[str, Any], targets: bool = True) -> str:
     )
     own = f" An image's influence on itself is {settings['self_influence']}." if targets else ""
     return f"Influence on the loss through the last layer ({cut}); positive is helpful.{own}"
+
+
+def draw_shares(table: pd.DataFrame, experiment: dict[str, Any]) -> Figure:
+    """(a) training images, (b) test images as targets: share of same-class images at each influence rank.
+
+    Where the table tells what influence goes through (column `through`), the head's lines are pale and thin.
+    """
+    high, wide, left, gap, over, under = 2.2, 2.9, 0.62, 0.3, 0.28, 0.5
+    width = left + 2 * wide + gap + 0.15
+    ways = style.present(table, THROUGH, "through") if "through" in table else [""]
+    lines = [(role, way) for way in ways for role in style.present(table, ROLE_LOOKS, "role")]
+    handles = [
+        Line2D([], [], label=f"{role_label(experiment, role)}{', through ' * bool(way)}{way}", **_look(role, way))
+        for role, way in lines
+    ]
+    handles.append(Line2D([], [], color="0.6", linestyle=":", label="any training image"))
+    legend = style.Legend(handles)
+    counts = {name: table.loc[table["targets"] == name, "target_images"].max() for name in PANELS}
+    words = (
+        f"Shares over {counts['train']:,} training and {counts['test']:,} test images. {influence_words(experiment)}"
+    )
+    if ways != [""]:
+        words += " All weights: convolutions and head of the trained blocks, by EK-FAC (kronfluence)."
+    made = style.canvas(width, high + over + under, legend.height(width), footer(experiment, "influence", words))
+    for column, (targets, title) in enumerate(PANELS.items()):
+        x = left + column * (wide + gap)
+        ax = made.axes(x, made.top - over - high, wide, high)
+        part = table[table["targets"] == targets]
+        for role, way in lines:
+            mine = part[(part["role"] == role) & ((part["through"] == way) if way else True)]
+            ax.plot(mine["rank"], 100 * mine["same_class_share"], **_look(role, way))
+        ax.axhline(100 * part["chance"].iloc[0], color="0.6", linestyle=":", linewidth=1.0, zorder=2)
+        ax.set(xlim=(0, part["rank"].max() + 1), ylim=(0, 100), xlabel="influence rank", title=title)
+        ax.set_xticks([1, *range(20, part["rank"].max() + 1, 20)])
+        made.letter(x - 0.5 if column == 0 else x - 0.2, made.top - over, "ab"[column])
+        if column == 0:
+            ax.set_ylabel("same class (%)")
+        else:
+            ax.tick_params(labelleft=False)
+    made.legend(0, width, legend)
+    return made.figure
+
+
+def _look(role: str, way: str) -> dict[str, Any]:
+    return {**ROLE_LOOKS[role], **THROUGH.get(way, {})}
 
 
 def show_picture(ax: Axes, image: np.ndarray) -> None:

@@ -1,0 +1,58 @@
+"""Compute the influence of a network's training images through all of its fine-tuned weights (EK-FAC)."""
+
+import argparse
+
+import torch
+
+from advtransfer.artefacts import load_tensors, save_tensors
+from advtransfer.datasets import load_dataset
+from advtransfer.devices import pick_device
+from advtransfer.errors import exit_on_input_error
+from advtransfer.influence_all import all_parameter_influence
+from advtransfer.models import load_source
+
+
+def main() -> None:
+    """Parse, load, compute, save."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True, help="fine-tuned network")
+    parser.add_argument("--features", required=True, help="artefact of features.py: which images")
+    parser.add_argument("--target-file", required=True, help="target artefact")
+    parser.add_argument("--test-images", type=int, required=True, help="how many of the test images")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", required=True, help="influence_{train,test}, labels and image ids, safetensors")
+    arguments = parser.parse_args()
+    device = pick_device(arguments.threads)
+    dataset, metadata = load_dataset(arguments.target_file), load_tensors(arguments.model, [])[1]
+    ids, _ = load_tensors(arguments.features, ["train_image_ids", "test_image_ids"])
+    train_ids, test_ids = ids["train_image_ids"], ids["test_image_ids"]
+    # Evenly spread: the ids are sorted, and data sets often are by class.
+    spread = torch.linspace(0, len(test_ids) - 1, min(arguments.test_images, len(test_ids))).round().long()
+    test_ids = test_ids[spread]
+    train = dataset.train_images[train_ids], dataset.train_labels[train_ids]
+    test = dataset.test_images[test_ids], dataset.test_labels[test_ids]
+    influence = all_parameter_influence(
+        load_source(arguments.model),
+        metadata["blocks"],
+        train,
+        tuple(torch.cat(pair) for pair in zip(train, test, strict=True)),
+        metadata["resolution"],
+        device,
+    )
+    save_tensors(
+        arguments.output,
+        {
+            "influence_train": influence[: len(train_ids)],
+            "influence_test": influence[len(train_ids) :],
+            "train_labels": train[1],
+            "train_image_ids": train_ids,
+            "test_labels": test[1],
+            "test_image_ids": test_ids,
+        },
+        {"class_names": dataset.class_names},
+    )
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        main()
