@@ -144,11 +144,11 @@ rule influence_all:
     resources:
         gpu=1,
     params:
-        test_images=lambda wildcards: inspected("influence")["all_weights_test_images"],
+        targets=lambda wildcards: inspected("influence")["all_weights_targets"],
         code=code_of("influence_all.py"),
     shell:
         "python scripts/influence_all.py --model {input.model} --features {input.features} --target-file {input.target}"
-        " --test-images {params.test_images} --threads {threads} --output {output}"
+        " --targets {params.targets} --threads {threads} --output {output}"
         f"{LOGGED}"
 
 

@@ -18,39 +18,44 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="fine-tuned network")
     parser.add_argument("--features", required=True, help="artefact of features.py: which images")
     parser.add_argument("--target-file", required=True, help="target artefact")
-    parser.add_argument("--test-images", type=int, required=True, help="how many of the test images")
+    parser.add_argument("--targets", type=int, required=True, help="how many training images, and how many test images")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", required=True, help="influence_{train,test}, labels and image ids, safetensors")
     arguments = parser.parse_args()
     device = pick_device(arguments.threads)
     dataset, metadata = load_dataset(arguments.target_file), load_tensors(arguments.model, [])[1]
     ids, _ = load_tensors(arguments.features, ["train_image_ids", "test_image_ids"])
-    train_ids, test_ids = ids["train_image_ids"], ids["test_image_ids"]
-    # Evenly spread: the ids are sorted, and data sets often are by class.
-    spread = torch.linspace(0, len(test_ids) - 1, min(arguments.test_images, len(test_ids))).round().long()
-    test_ids = test_ids[spread]
+    train_ids, test_ids = ids["train_image_ids"], spread(ids["test_image_ids"], arguments.targets)
+    target_ids = spread(train_ids, arguments.targets)
     train = dataset.train_images[train_ids], dataset.train_labels[train_ids]
+    own = dataset.train_images[target_ids], dataset.train_labels[target_ids]
     test = dataset.test_images[test_ids], dataset.test_labels[test_ids]
     influence = all_parameter_influence(
         load_source(arguments.model),
         metadata["blocks"],
         train,
-        tuple(torch.cat(pair) for pair in zip(train, test, strict=True)),
+        tuple(torch.cat(pair) for pair in zip(own, test, strict=True)),
         metadata["resolution"],
         device,
     )
     save_tensors(
         arguments.output,
         {
-            "influence_train": influence[: len(train_ids)],
-            "influence_test": influence[len(train_ids) :],
+            "influence_train": influence[: len(target_ids)],
+            "influence_test": influence[len(target_ids) :],
             "train_labels": train[1],
             "train_image_ids": train_ids,
+            "train_target_image_ids": target_ids,
             "test_labels": test[1],
             "test_image_ids": test_ids,
         },
         {"class_names": dataset.class_names},
     )
+
+
+def spread(image_ids: torch.Tensor, most: int) -> torch.Tensor:
+    """At most so many of the ids, evenly spread: they may be sorted, and data sets often are by class."""
+    return image_ids[torch.linspace(0, len(image_ids) - 1, min(most, len(image_ids))).round().long()]
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ left out: EK-FAC has no factors for them), and with the Gauss-Newton Hessian app
 evaluation mode, no weight decay; positive is helpful.
 """
 
+import copy
 import math
 import tempfile
 
@@ -47,7 +48,7 @@ def all_parameter_influence(
     from kronfluence.arguments import FactorArguments, ScoreArguments
     from kronfluence.task import Task
 
-    model = model.to(device).eval()
+    model = copy.deepcopy(model).to(device).eval()  # kronfluence wraps its modules
     part = trained_part(model, blocks).requires_grad_(True)
     modules = [name for name, module in part.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     weights = sum(math.prod(part.get_submodule(name).weight.shape) for name in modules)

@@ -44,13 +44,15 @@ class Influence:
 
 
 def read_influence(path: str | Path) -> dict[str, Influence]:
-    """The matrices of an influence artefact: {"train": ..., "test": ...}."""
+    """The matrices of an influence artefact: {"train": ..., "test": ...}; not every training image need be a target."""
     arrays, metadata = load_arrays(path)
+    ids = {"train": arrays.get("train_target_image_ids", arrays["train_image_ids"]), "test": arrays["test_image_ids"]}
+    label_of = {name: dict(zip(arrays[f"{name}_image_ids"], arrays[f"{name}_labels"], strict=True)) for name in ids}
     return {
         targets: Influence(
             arrays[f"influence_{targets}"],
-            arrays[f"{targets}_labels"],
-            arrays[f"{targets}_image_ids"],
+            np.array([label_of[targets][image_id] for image_id in ids[targets]]),
+            ids[targets],
             arrays["train_labels"],
             arrays["train_image_ids"],
             metadata["class_names"],

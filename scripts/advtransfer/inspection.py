@@ -3,7 +3,7 @@
 The resolved form is a JSON-compatible dict:
 
     influence       target, images, blocks, seed, sources {"natural": ..., "robust": ...}, test_images (int),
-                    pinv_rcond, damping, self_influence ("excluded" or "included"), all_weights_test_images
+                    pinv_rcond, damping, self_influence ("excluded" or "included"), all_weights_targets (of each of the two sets)
     visualisation   target, images, blocks, seed, sources, units [int, ...], steps, step_size (L2, at 224x224 pixels)
 """
 
@@ -48,10 +48,12 @@ def resolve_inspection(
         }
     influence = config["influence"]
     tests = counts[resolved["influence"]["target"]]["test"]
-    limit = chosen.get("influence", {}).get("test_images", "all")
+    own = chosen.get("influence", {})
+    limit = own.get("test_images", "all")
     resolved["influence"] |= {
         "test_images": tests if limit == "all" else min(limit, tests),
-        **{key: influence[key] for key in ("pinv_rcond", "damping", "self_influence", "all_weights_test_images")},
+        **{key: influence[key] for key in ("pinv_rcond", "damping", "self_influence")},
+        "all_weights_targets": own.get("all_weights_targets", influence["all_weights_targets"]),
     }
     resolved["visualisation"] |= {
         "units": chosen.get("visualisation", {}).get("units", config["visualisation"]["units"]),
