@@ -8,6 +8,8 @@ evaluation mode, no weight decay; positive is helpful.
 import copy
 import math
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -78,7 +80,7 @@ def all_parameter_influence(
     train_set, target_set = dataset(*train), dataset(*targets)
     at_once = max(1, min(256, GRADIENT_VALUES // weights))
     task = Classification()
-    with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng():
+    with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(), _eigh_that_ends():
         torch.manual_seed(0)
         analyzer = Analyzer(
             "influence",
@@ -103,3 +105,28 @@ def all_parameter_influence(
             score_args=ScoreArguments(damping_factor=None),
         )
         return analyzer.load_pairwise_scores("scores")["all_modules"].cpu()
+
+
+@contextmanager
+def _eigh_that_ends() -> Iterator[None]:
+    """torch.linalg.eigh with scipy behind it, for kronfluence.
+
+    LAPACK's divide and conquer, which torch calls, gives up on some covariances of silent units (nearly all entries 0); the
+    method of relatively robust representations, scipy's, does not.
+    """
+    first = torch.linalg.eigh
+
+    def eigh(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        try:
+            return first(matrix)
+        except torch.linalg.LinAlgError:
+            import scipy.linalg
+
+            values, vectors = scipy.linalg.eigh(matrix.cpu().double().numpy(), driver="evr")
+            return torch.from_numpy(values).to(matrix), torch.from_numpy(vectors).to(matrix)
+
+    torch.linalg.eigh = eigh
+    try:
+        yield
+    finally:
+        torch.linalg.eigh = first

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from advtransfer.artefacts import load_arrays
 from figures import style
-from figures.inspection import footer, influence_words, role_label, show_picture
+from figures.inspection import footer, influence_words, role_label, shorten, show_picture
 
 RIGHT, WRONG = "#2a7f3f", "#c1272d"
 
@@ -41,11 +41,6 @@ def draw(table: tuple, experiment: dict) -> Figure:
             for spine in ax.spines.values():
                 spine.set(edgecolor=colour, linewidth=0.5 if row == 0 else 1.2)
     return made.figure
-
-
-def shorten(name: str, longest: int = 11) -> str:
-    """A class name that fits under a picture."""
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 
 if __name__ == "__main__":

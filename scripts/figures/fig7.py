@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from advtransfer.artefacts import load_arrays
 from figures import style
 from figures.axes import points
-from figures.inspection import footer, influence_words, role_label
+from figures.inspection import footer, influence_words, role_label, shorten
 
 # The colour scale ends at this quantile of the absolute values: a few pairs would otherwise leave the rest grey.
 QUANTILE = 0.97
@@ -22,7 +22,9 @@ QUANTILE = 0.97
 def draw(table: tuple, experiment: dict) -> Figure:
     """Rows: target images from the training and the test set; columns: natural, robust. Grey map, dark is positive."""
     arrays, facts = table
-    side, left, gap, over, under, bar = 2.5, 0.95, 0.3, 0.3, 0.5, 0.75
+    side, gap, over, bar = 2.5, 0.3, 0.3, 0.75
+    deep = max(len(shorten(name)) for name in facts["class_names"]) * 0.62 * points("small") / 72  # a class name
+    left, under = 0.45 + deep, 0.35 + deep
     names = [name for name in ("natural", "robust") if f"{name}_train" in arrays]
     width = left + len(names) * (side + gap) - gap + bar + 0.1
     words = (
@@ -75,7 +77,7 @@ def mark_classes(ax: Axes, facts: dict, axis: str, targets: str, inches: float, 
     size = float(np.clip(each * 0.8, 4, points("small")))
     step = max(1, int(np.ceil(size * 1.1 / each)))
     ticks = middles[::step] if labelled else []
-    names = facts["class_names"][::step] if labelled else []
+    names = [shorten(name) for name in facts["class_names"][::step]] if labelled else []
     if axis == "x":
         ax.set_xticks(ticks, names, fontsize=size, rotation=90)
     else:

@@ -104,3 +104,8 @@ def show_picture(ax: Axes, image: np.ndarray) -> None:
     ax.set(xticks=[], yticks=[])
     for spine in ax.spines.values():
         spine.set_linewidth(0.5)
+
+
+def shorten(name: str, longest: int = 11) -> str:
+    """A class name that fits under a picture or beside a matrix."""
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"

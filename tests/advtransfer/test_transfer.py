@@ -239,10 +239,13 @@ def test_convolutions_as_matrix_products(kernel, stride, size):
 
 
 def test_bf16_is_close_and_not_the_same(source, dataset):
-    ((_, _, exact),) = run(source, dataset, 3, batch_norm="frozen", learning_rate=0.01)
-    ((_, model, rounded),) = run(source, dataset, 3, batch_norm="frozen", learning_rate=0.01, precision="bf16")
+    # One epoch at a small rate: later ones would multiply the rounding, which differs between processors.
+    changes = {"batch_norm": "frozen", "learning_rate": 1e-3, "epochs": 1, "evaluated_epochs": [1]}
+    ((_, _, exact),) = run(source, dataset, 3, **changes)
+    ((_, model, rounded),) = run(source, dataset, 3, precision="bf16", **changes)
     assert model.network.fc.weight.dtype == torch.float32
-    assert 0 < abs(rounded[-1]["train_loss"] - exact[-1]["train_loss"]) < 0.1 * exact[-1]["train_loss"] + 0.1
+    for name in ("train_loss", "test_loss"):
+        assert 0 < abs(rounded[-1][name] - exact[-1][name]) < 0.05 * exact[-1][name]
 
 
 @pytest.mark.parametrize("blocks", [0, 1, 3, 9])

@@ -1,0 +1,67 @@
+"""What figures 1 and 6 to 8 look into, by default and by choice."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from advtransfer import settings
+from advtransfer.errors import InputError
+from advtransfer.inspection import model_file, resolve_inspection
+from advtransfer.targets.counts import COUNTS
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def resolved(name, **changes):
+    config = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
+    config["experiment"] = name
+    config["experiments"][name] |= changes
+    settings.check(config, PROJECT / "rules/config.schema.yaml")
+    counts = {
+        target: COUNTS[config["targets"][target].get("dataset", config["targets"][target]["kind"])]
+        for target in config["experiments"][name]["targets"]
+    }
+    experiment = settings.resolve_experiment(config, counts, "rows.parquet")
+    return resolve_inspection(config, experiment, counts)
+
+
+def test_the_papers_setting():
+    found = resolved("paper")["influence"]
+    assert (found["target"], found["images"], found["blocks"], found["test_images"]) == ("cifar10", 3200, 3, 10_000)
+    assert found["sources"] == {"natural": "natural", "robust": "l2_3"}
+    assert (found["pinv_rcond"], found["damping"], found["seed"]) == (0.05, 0, 20_000_000)
+    drawn = resolved("paper")["visualisation"]
+    assert (drawn["blocks"], drawn["steps"], drawn["step_size"]) == (0, 1000, 2)
+
+
+def test_without_the_papers_the_first_target_at_its_largest_size():
+    found = resolved("demo")["influence"]
+    assert (found["target"], found["images"]) == ("digits", 200)
+
+
+def test_choices():
+    found = resolved("demo", influence={"target": "glyphs", "images": 100, "blocks": 1, "test_images": 7})["influence"]
+    assert (found["target"], found["images"], found["blocks"], found["test_images"]) == ("glyphs", 100, 1, 7)
+    assert model_file("demo", found, "robust", "results/features") == (
+        "results/features/demo/mini_l2/glyphs/blocks1_n100_seed20000000.safetensors"
+    )
+    assert resolved("demo", visualisation={"units": [3, 5]})["visualisation"]["units"] == [3, 5]
+
+
+@pytest.mark.parametrize(
+    ("choice", "finding"),
+    [
+        ({"target": "mnist"}, "influence.target: found 'mnist'. Choose one of: digits, glyphs."),
+        ({"images": 55}, "influence.images: found 55. Choose one of: 50, 100, 200."),
+        ({"blocks": 17}, "experiments.demo.influence.blocks: found 17. The networks have 16 blocks"),
+    ],
+)
+def test_what_does_not_fit_is_refused(choice, finding):
+    with pytest.raises(InputError, match=finding.replace(".", r"\.")):
+        resolved("demo", influence=choice)
+
+
+def test_experiments_without_networks_of_both_kinds_have_none():
+    assert resolved("published") is None
+    assert resolved("demo", sources={"natural": "mini_natural"}) is None
