@@ -186,8 +186,8 @@ def measure_engine(
 
         def epoch_seconds(tests: int) -> float:
             """The fastest epoch: one step of each seed, and an evaluation on some images."""
-            images, labels = random_images(batch)
-            dataset = Dataset(images, labels, images[:tests], labels[:tests], [str(i) for i in range(CLASSES)], {})
+            training, test = random_images(batch), random_images(tests)
+            dataset = Dataset(*training, *test, [str(i) for i in range(CLASSES)], {})
             protocol["epochs"] = 1 + steps
             protocol["evaluated_epochs"] = list(range(1, 2 + steps))
             subsets = {seed: torch.randperm(batch) for seed in range(seeds)}
@@ -196,7 +196,8 @@ def measure_engine(
             return min(later - sooner for sooner, later in itertools.pairwise(ends))
 
         few = epoch_seconds(1)
-        evaluate = max(epoch_seconds(batch) - few, 0.0) / (batch - 1)
+        many = batch * (8 if architecture["resolution"] < 224 else 1)  # so that it takes longer than steps vary
+        evaluate = max(epoch_seconds(many) - few, 0.0) / (many - 1)
         once = 0.0
         if path.startswith("cached"):
             views = Views(model.to(device, memory_format=torch.channels_last), blocks, protocol)

@@ -132,7 +132,7 @@ def fig8_summary(matrices: Mapping[str, Mapping[str, Influence]], self_influence
                     "self_influence": self_influence if targets == "train" else "",
                 }
             )
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines).round(2)
 
 
 def influence_all(
