@@ -245,7 +245,7 @@ def test_bf16_is_close_and_not_the_same(source, dataset):
     ((_, model, rounded),) = run(source, dataset, 3, precision="bf16", **changes)
     assert model.network.fc.weight.dtype == torch.float32
     for name in ("train_loss", "test_loss"):
-        assert 0 < abs(rounded[-1][name] - exact[-1][name]) < 0.05 * exact[-1][name]
+        assert 0 < abs(rounded[-1][name] - exact[-1][name]) < 0.15 * exact[-1][name]
 
 
 @pytest.mark.parametrize("blocks", [0, 1, 3, 9])
