@@ -1,4 +1,7 @@
-# What the chosen experiment will cost: snakemake estimate --config experiment=paper
+# What the chosen experiment will cost, and how far it has come:
+#
+#     snakemake estimate --config experiment=paper
+#     snakemake progress --config experiment=paper     beside the Snakemake that runs it
 
 
 rule estimate:
@@ -16,3 +19,15 @@ rule estimate:
     shell:
         "python scripts/estimate.py --settings {params.settings:q} --cores {params.cores} --threads {threads}"
         f"{LOGGED}"
+
+
+rule progress:
+    log:
+        "results/logs/progress.log",
+    localrule: True
+    conda:
+        "../envs/figures.yaml"
+    params:
+        experiment=as_json(EXPERIMENT),
+    shell:
+        "python scripts/progress.py --experiment {params.experiment:q}" f"{LOGGED}"

@@ -21,7 +21,7 @@ from advtransfer.artefacts import save_tensors
 from advtransfer.checkpoints import architecture_of
 from advtransfer.datasets import Dataset
 from advtransfer.errors import InputError
-from advtransfer.grid import FIGURES, cells, chunks, row_files
+from advtransfer.grid import transfer_jobs
 from advtransfer.models import build
 from advtransfer.randomness import generator_for
 from advtransfer.targets.listing import list_image_folder
@@ -89,29 +89,20 @@ def plan(
     protocols: {number of images, as text: the protocol at that size}. counts: {target: {"test": images, ...}}.
     A job is done where its file exists; whether a changed setting would repeat it is for Snakemake to know.
     """
-    jobs: dict[str, Job] = {}
-    if experiment["rows"] is not None:
-        return []
-    for figure in FIGURES:
-        parts = (
-            (cell, first, last)
-            for cell in cells(experiment, figure)
-            for first, last in chunks(cell.models, cell.images, experiment["seeds_per_job"])
+    return [
+        Job(
+            cell.source,
+            cell.target,
+            cell.blocks,
+            cell.images,
+            seeds,
+            protocols[str(cell.images)]["epochs"],
+            len(protocols[str(cell.images)]["evaluated_epochs"]),
+            counts[cell.target]["test"],
+            Path(file).is_file(),
         )
-        for file, (cell, first, last) in zip(row_files(experiment, figure), parts, strict=True):
-            protocol = protocols[str(cell.images)]
-            jobs[file] = Job(
-                cell.source,
-                cell.target,
-                cell.blocks,
-                cell.images,
-                last - first + 1,
-                protocol["epochs"],
-                len(protocol["evaluated_epochs"]),
-                counts[cell.target]["test"],
-                Path(file).is_file(),
-            )
-    return list(jobs.values())
+        for file, (cell, seeds) in transfer_jobs(experiment).items()
+    ]
 
 
 # ------------------------------------------------------------------------------------------------------------- time

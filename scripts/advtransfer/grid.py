@@ -15,7 +15,7 @@ An experiment is used in its resolved form, a JSON-compatible dict made by `sett
     seeds_per_job       [[up to images, seeds], ...]
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,13 +73,19 @@ def chunks(models: int, images: int, seeds_per_job: list[list[int]]) -> list[tup
     return [(first, min(first + length, models) - 1) for first in range(0, models, length)]
 
 
-def row_files(experiment: dict[str, Any], figure: str) -> list[str]:
-    """The files that hold the rows of the cells that a figure or table draws."""
+def transfer_jobs(experiment: dict[str, Any], figures: Iterable[str] = FIGURES) -> dict[str, tuple[Cell, int]]:
+    """{file of rows: (its cell, how many seeds it holds)} for each transfer job that figures need, once; none for published rows."""
     if experiment["rows"] is not None:
-        return [experiment["rows"]]
-    return [
+        return {}
+    return {
         f"results/transfer/{experiment['protocol']}/{cell.source}/{cell.target}"
-        f"/blocks{cell.blocks}_n{cell.images}/seeds{first}-{last}.parquet"
+        f"/blocks{cell.blocks}_n{cell.images}/seeds{first}-{last}.parquet": (cell, last - first + 1)
+        for figure in figures
         for cell in cells(experiment, figure)
         for first, last in chunks(cell.models, cell.images, experiment["seeds_per_job"])
-    ]
+    }
+
+
+def row_files(experiment: dict[str, Any], figure: str) -> list[str]:
+    """The files that hold the rows of the cells that a figure or table draws."""
+    return [experiment["rows"]] if experiment["rows"] is not None else list(transfer_jobs(experiment, [figure]))

@@ -55,6 +55,12 @@ def test_a_job_leaves_its_progress_and_its_benchmark(finished):
     assert benchmark["s"].item() > 0
 
 
+def test_progress_of_an_experiment(checkout):
+    """Figures 2 and 4 and the table have made 6 of the 8 jobs."""
+    text = checkout.snakemake("progress", "--quiet", "all", "--configfile", "tiny.yaml").stdout
+    assert "Experiment tiny, protocol tiny: 12 of 16 models (75%), 6 of 8 jobs are done." in text
+
+
 def test_a_missing_benchmark_runs_nothing(checkout):
     shutil.rmtree(checkout.folder / "results/benchmarks")
     figures = ["figures/fig2.pdf", "figures/fig4.pdf", "figures/table5.csv"]
