@@ -1,6 +1,8 @@
 """Read features and logits of a fine-tuned network's training images, and of test images, out of it."""
 
 import argparse
+import functools
+import sys
 
 import pandas as pd
 import torch
@@ -32,10 +34,10 @@ def main() -> None:
         "test": draw_test_images(dataset, arguments.test_images, seed=0),
     }
     model, resolution = load_source(arguments.model), load_tensors(arguments.model, [])[1]["resolution"]
-    tensors = {}
+    tensors, log = {}, functools.partial(print, file=sys.stderr, flush=True)
     for part, image_ids in chosen.items():
         images, labels = getattr(dataset, f"{part}_images"), getattr(dataset, f"{part}_labels")
-        features, logits = read_out(model, images[image_ids], resolution, device)
+        features, logits = read_out(model, images[image_ids], resolution, device, log)
         tensors |= {f"{part}_features": features, f"{part}_logits": logits}
         tensors |= {f"{part}_labels": labels[image_ids], f"{part}_image_ids": image_ids}
     save_tensors(arguments.output, tensors, {"class_names": dataset.class_names})

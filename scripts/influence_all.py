@@ -1,6 +1,8 @@
 """Compute the influence of a network's training images through all of its fine-tuned weights (EK-FAC)."""
 
 import argparse
+import functools
+import sys
 
 import torch
 
@@ -37,6 +39,7 @@ def main() -> None:
         tuple(torch.cat(pair) for pair in zip(own, test, strict=True)),
         metadata["resolution"],
         device,
+        log=functools.partial(print, file=sys.stderr, flush=True),
     )
     save_tensors(
         arguments.output,

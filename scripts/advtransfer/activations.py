@@ -118,6 +118,11 @@ def activation_shape(network: ResNet, blocks: int, resolution: int) -> tuple[int
     return size, size, (frozen[-1].conv3 if frozen else network.conv1).out_channels
 
 
+def large_batches(device: torch.device, resolution: int, log: Callable[[str], None] = lambda line: None) -> Batches:
+    """Batches of images for what is done outside of training: they fill the device, and halve where its memory runs out."""
+    return Batches(max(1, min(BATCH_PIXELS[device.type] // resolution**2, BATCH_IMAGES[device.type])), log)
+
+
 def keeps_activations(protocol: Mapping[str, Any]) -> bool:
     """Whether a protocol lets the frozen layers' activations be computed once for all epochs.
 
@@ -148,11 +153,10 @@ class Views:
         self.count = protocol.get("views", 1) if self.augmentation != "none" else 1
         self.cached = keeps_activations(protocol)
         self.device = model.mean.device
-        kind = self.device.type
-        self.batches = Batches(max(1, min(BATCH_PIXELS[kind] // self.resolution**2, BATCH_IMAGES[kind])), log)
+        self.batches = large_batches(self.device, self.resolution, log)
         self._alive: weakref.WeakSet[Kept] = weakref.WeakSet()
         self.room = CACHE_BYTES
-        if kind == "cuda":
+        if self.device.type == "cuda":
             self.room = int(CACHE_SHARE * torch.cuda.mem_get_info(self.device)[0])
 
     def of(self, images: torch.Tensor, generator: torch.Generator | None = None) -> "Kept":

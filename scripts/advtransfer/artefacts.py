@@ -41,9 +41,8 @@ def save_tensors(path: str | Path, tensors: Mapping[str, "torch.Tensor"], metada
     """Write named tensors and JSON-compatible metadata as one safetensors file."""
     from safetensors.torch import save_file
 
-    texts = {key: json.dumps(value, sort_keys=True) for key, value in metadata.items()}
     with whole_file(path) as part:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part, metadata=texts)
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part, metadata=_texts(metadata))
 
 
 def save_arrays(path: str | Path, arrays: Mapping[str, "np.ndarray"], metadata: Mapping[str, Any]) -> None:
@@ -51,9 +50,10 @@ def save_arrays(path: str | Path, arrays: Mapping[str, "np.ndarray"], metadata: 
     import numpy as np
     from safetensors.numpy import save_file
 
-    texts = {key: json.dumps(value, sort_keys=True) for key, value in metadata.items()}
     with whole_file(path) as part:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, part, metadata=texts)
+        save_file(
+            {name: np.ascontiguousarray(array) for name, array in arrays.items()}, part, metadata=_texts(metadata)
+        )
 
 
 def load_arrays(path: str | Path, names: list[str] | None = None) -> tuple[dict[str, "np.ndarray"], dict[str, Any]]:
@@ -84,6 +84,10 @@ def _load(path: str | Path, names: list[str] | None, framework: str) -> tuple[di
             f"{path}: not a readable safetensors artefact ({error}). Remove it and make it again."
         ) from error
     return tensors, metadata
+
+
+def _texts(metadata: Mapping[str, Any]) -> dict[str, str]:
+    return {key: json.dumps(value, sort_keys=True) for key, value in metadata.items()}
 
 
 def _value(text: str) -> Any:

@@ -54,5 +54,6 @@ def load_labels(path: str | Path) -> torch.Tensor:
 
 def draw_test_images(dataset: Dataset, images: int, seed: int) -> torch.Tensor:
     """Ids int64 [m] of at most `images` test images, drawn at random: data sets are often sorted by class."""
+    # The stream is called after its first use: by another name it would draw others than the sources were measured on.
     order = torch.randperm(len(dataset.test_labels), generator=generator_for(seed, "attacked images"))
     return order[:images].sort().values

@@ -1,17 +1,15 @@
 """What a fine-tuned network makes of images: penultimate features and logits, in evaluation mode, without augmentation."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from advtransfer.activations import large_batches
 from advtransfer.artefacts import load_tensors, save_tensors
 from advtransfer.augmentation import to_unit
 from advtransfer.models import ImageClassifier
-
-# Images that pass the network at once; bounds memory and changes no result beyond rounding.
-BATCH_PIXELS = 32 * 224**2
 
 
 def save_model(path: str | Path, model: ImageClassifier, source: str | Path, identity: Mapping[str, Any]) -> None:
@@ -25,22 +23,39 @@ def save_model(path: str | Path, model: ImageClassifier, source: str | Path, ide
     save_tensors(path, tensors, {**kept, "classes": model.network.fc.out_features, **identity})
 
 
-def batches(images: torch.Tensor, resolution: int, device: torch.device) -> Iterator[torch.Tensor]:
-    """uint8 images [n, c, h, w] as float batches [b, 3, resolution, resolution] in [0, 1] on a device."""
-    for batch in images.split(max(1, BATCH_PIXELS // resolution**2)):
-        yield to_unit(batch.to(device), resolution).contiguous(memory_format=torch.channels_last)
+@torch.no_grad()
+def pass_images(
+    function: Callable[[torch.Tensor], torch.Tensor],
+    images: torch.Tensor,
+    resolution: int,
+    device: torch.device,
+    log: Callable[[str], None] = lambda line: None,
+) -> torch.Tensor:
+    """`function` of uint8 images [n, c, h, w]: it gets batches [b, 3, resolution, resolution] in [0, 1] on the device.
+
+    Its results are joined on the CPU, [n, ...].
+    """
+
+    def compute(batch: slice) -> torch.Tensor:
+        x = to_unit(images[batch].to(device), resolution)
+        return function(x.contiguous(memory_format=torch.channels_last)).cpu()
+
+    return torch.cat([part for _, part in large_batches(device, resolution, log).map(compute, len(images))])
 
 
 @torch.no_grad()
 def read_out(
-    model: ImageClassifier, images: torch.Tensor, resolution: int, device: torch.device
+    model: ImageClassifier,
+    images: torch.Tensor,
+    resolution: int,
+    device: torch.device,
+    log: Callable[[str], None] = lambda line: None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Penultimate features [n, p] float32 and logits [n, classes] float64 of uint8 images [n, c, h, w], on the CPU.
 
     Logits are float64 products of the features: in float32 a certain network's p - y would round to 0.
     """
     model = model.to(device, memory_format=torch.channels_last).eval()
-    features = torch.cat([model.features(batch) for batch in batches(images, resolution, device)])
-    head = model.network.fc
-    logits = features.double() @ head.weight.double().T + head.bias.double()
-    return features.float().cpu(), logits.cpu()
+    features = pass_images(model.features, images, resolution, device, log)
+    weight, bias = (parameter.double().cpu() for parameter in (model.network.fc.weight, model.network.fc.bias))
+    return features, features.double() @ weight.T + bias

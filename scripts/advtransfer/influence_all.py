@@ -8,7 +8,7 @@ evaluation mode, no weight decay; positive is helpful.
 import copy
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -17,7 +17,7 @@ from torch.nn import functional
 from torch.utils.data import TensorDataset
 
 from advtransfer.activations import pass_frozen
-from advtransfer.features import batches
+from advtransfer.features import pass_images
 from advtransfer.models import ImageClassifier, block_modules
 
 # Values of per-image gradients that are held at once.
@@ -40,6 +40,7 @@ def all_parameter_influence(
     resolution: int,
     device: torch.device,
     strategy: str = "ekfac",
+    log: Callable[[str], None] = lambda line: None,
 ) -> torch.Tensor:
     """Influence [targets, training images] through all trained weights.
 
@@ -74,13 +75,13 @@ def all_parameter_influence(
             return None
 
     def dataset(images: torch.Tensor, labels: torch.Tensor) -> TensorDataset:
-        kept = torch.cat([pass_frozen(model, blocks, batch).cpu() for batch in batches(images, resolution, device)])
+        kept = pass_images(lambda x: pass_frozen(model, blocks, x), images, resolution, device, log)
         return TensorDataset(kept.contiguous(), labels)
 
     train_set, target_set = dataset(*train), dataset(*targets)
     at_once = max(1, min(256, GRADIENT_VALUES // weights))
     task = Classification()
-    with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(), _eigh_that_ends():
+    with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(), _eigh_that_ends(log):
         torch.manual_seed(0)
         analyzer = Analyzer(
             "influence",
@@ -108,7 +109,7 @@ def all_parameter_influence(
 
 
 @contextmanager
-def _eigh_that_ends() -> Iterator[None]:
+def _eigh_that_ends(log: Callable[[str], None]) -> Iterator[None]:
     """torch.linalg.eigh with scipy behind it, for kronfluence.
 
     LAPACK's divide and conquer, which torch calls, gives up on some covariances of silent units (nearly all entries 0); the
@@ -122,6 +123,7 @@ def _eigh_that_ends() -> Iterator[None]:
         except torch.linalg.LinAlgError:
             import scipy.linalg
 
+            log(f"torch finds no eigenvalues of a covariance {list(matrix.shape)}: scipy is asked")
             values, vectors = scipy.linalg.eigh(matrix.cpu().double().numpy(), driver="evr")
             return torch.from_numpy(values).to(matrix), torch.from_numpy(vectors).to(matrix)
 

@@ -88,7 +88,9 @@ def test_where_torch_finds_no_eigenvalues_scipy_does(problem, monkeypatch):
         raise torch.linalg.LinAlgError("the algorithm failed to converge")
 
     monkeypatch.setattr(torch.linalg, "eigh", give_up)
-    found = all_parameter_influence(model, 0, train, targets, 32, CPU)
+    said = []
+    found = all_parameter_influence(model, 0, train, targets, 32, CPU, log=said.append)
     assert asked == [(513, 513), (3, 3)]
+    assert said == [f"torch finds no eigenvalues of a covariance [{n}, {n}]: scipy is asked" for n in (513, 3)]
     assert torch.allclose(found, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
     assert torch.linalg.eigh is give_up
