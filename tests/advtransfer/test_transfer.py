@@ -125,12 +125,13 @@ def plain_loop(source, dataset, ids, blocks, protocol, seed):
 @pytest.mark.parametrize("blocks", [0, 1, 3, 9])
 def test_equals_a_plain_loop(source, dataset, blocks, batch_norm):
     """40 images in batches of 16: the last batch of 8 is kept. All but "adapt" go through kept activations."""
-    protocol = {**PROTOCOL, "batch_norm": batch_norm, "learning_rate": 0.01, "head_init": "uniform"}
+    changes = {"evaluated_epochs": [1, 2, 3], "learning_rate": 0.01, "head_init": "uniform"}
+    protocol = {**PROTOCOL, **changes, "batch_norm": batch_norm}
     ids = torch.randperm(60, generator=torch.Generator().manual_seed(1))[:40]
     ((_, _, rows),) = fine_tune_seeds(source, dataset, {1: ids}, blocks, protocol, CPU)
     expected = plain_loop(source, dataset, ids, blocks, protocol, 1)
     names = ("epoch", "test_accuracy", "train_accuracy", "test_loss", "train_loss")
-    assert len(rows) == len(expected) == 2
+    assert len(rows) == len(expected) == 3
     for row, values in zip(rows, expected, strict=True):
         assert [row[name] for name in names] == pytest.approx(list(values), rel=1e-4, abs=1e-4)
 
