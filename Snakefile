@@ -2,6 +2,7 @@
 #
 #     snakemake figures/fig2.pdf                                   one figure of the demo experiment
 #     snakemake                                                    all of them
+#     snakemake list                                               what there is
 #     snakemake figures/fig2.pdf --config experiment=published     the same figure from the authors' own logs
 #
 # config.yaml says what is computed, rules/ how, profiles/ on which machine.
@@ -20,11 +21,16 @@ include: "rules/sources.smk"
 include: "rules/robustness.smk"
 include: "rules/transfer.smk"
 include: "rules/influence.smk"
+include: "rules/visualisation.smk"
+include: "rules/schematic.smk"
+include: "rules/descriptions.smk"
+include: "rules/tables.smk"
 include: "rules/figures.smk"
+include: "rules/outputs.smk"
 include: "rules/estimate.smk"
 
 
 rule all:
     default_target: True
     input:
-        all_figures(),
+        outputs.wanted_by_default(config, EXPERIMENT, INSPECTION),

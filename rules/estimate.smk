@@ -14,7 +14,9 @@ rule estimate:
     resources:
         gpu=1,
     params:
-        settings=estimate_settings(),
+        settings=lambda wildcards: as_json(
+            resolve.resolve_costs(config, EXPERIMENT, COUNTS)
+        ),
         cores=workflow.cores or 1,
     shell:
         "python scripts/estimate.py --settings {params.settings:q} --cores {params.cores} --threads {threads}"

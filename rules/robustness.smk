@@ -1,10 +1,15 @@
-# How robust the sources are, and tables 1 to 4: what the configuration and the artefacts say of an experiment.
+# How robust the sources are.
 
 
 rule robustness:
     input:
         source="results/sources/{source}.safetensors",
-        dataset=test_data,
+        # Their test images, where they are given.
+        dataset=lambda wildcards: (
+            f"results/targets/{target}.safetensors"
+            if (target := resolve.test_data_of(config, wildcards.source))
+            else []
+        ),
     output:
         "results/robustness/{source}.parquet",
     log:
@@ -15,7 +20,9 @@ rule robustness:
     resources:
         gpu=1,
     params:
-        settings=robustness_settings,
+        settings=lambda wildcards: as_json(
+            resolve.resolve_robustness(config, wildcards.source)
+        ),
         dataset=lambda wildcards, input: (
             f"--dataset {input.dataset}" if input.dataset else ""
         ),
@@ -28,36 +35,15 @@ rule robustness:
 
 rule source_robustness:
     input:
-        known_robustness,
+        lambda wildcards: inputs.source_robustness_files(config, EXPERIMENT),
     output:
         "results/tables/{experiment}/source_robustness.csv",
     log:
         "results/logs/tables/{experiment}/source_robustness.log",
     conda:
-        "../envs/torch.yaml"
+        "../envs/figures.yaml"
     params:
         code=code_of("source_robustness.py"),
     shell:
         "python scripts/source_robustness.py --files {input} --output {output}"
-        f"{LOGGED}"
-
-
-rule describe:
-    input:
-        described_files,
-    output:
-        csv="figures/{description}.csv",
-        markdown="figures/{description}.md",
-    log:
-        "results/logs/figures/{description}.log",
-    wildcard_constraints:
-        description="table[1-4]",
-    conda:
-        "../envs/torch.yaml"
-    params:
-        settings=description_settings,
-        code=code_of("describe.py"),
-    shell:
-        "python scripts/describe.py --table {wildcards.description} --settings {params.settings:q}"
-        " --files {input} --csv {output.csv} --markdown {output.markdown}"
         f"{LOGGED}"

@@ -3,7 +3,7 @@
 
 rule train_source:
     input:
-        training_data,
+        lambda wildcards: f"results/targets/{config['sources'][wildcards.source]['dataset']}.safetensors",
     output:
         source="results/sources/{source}.safetensors",
         record="results/sources/{source}.json",
@@ -12,14 +12,16 @@ rule train_source:
     benchmark:
         "results/benchmarks/sources/{source}.tsv"
     wildcard_constraints:
-        source=named("sources", "train"),
+        source=any_of(sources_of("train")),
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
         gpu=1,
     params:
-        settings=source_settings,
+        settings=lambda wildcards: as_json(
+            resolve.resolve_source(config["sources"][wildcards.source])
+        ),
         code=code_of("train.py"),
     shell:
         "python scripts/train.py --settings {params.settings:q} --code {params.code} --threads {threads}"
@@ -29,17 +31,19 @@ rule train_source:
 
 rule import_source:
     input:
-        checkpoint,
+        lambda wildcards: inputs.checkpoint(config, wildcards.source),
     output:
         "results/sources/{source}.safetensors",
     log:
         "results/logs/sources/{source}.log",
     wildcard_constraints:
-        source=named("sources", "file", "download"),
+        source=any_of(sources_of("file", "download")),
     conda:
         "../envs/torch.yaml"
     params:
-        settings=source_settings,
+        settings=lambda wildcards: as_json(
+            resolve.resolve_source(config["sources"][wildcards.source])
+        ),
         code=code_of("import_source.py"),
     shell:
         "python scripts/import_source.py --settings {params.settings:q} --name {wildcards.source}"
@@ -53,12 +57,17 @@ rule download:
     log:
         "results/logs/downloads/{file}.log",
     wildcard_constraints:
-        file=downloadable(),
+        file=any_of(inputs.downloads(config)),
     conda:
         "../envs/torch.yaml"
     params:
-        url=lambda wildcards: download_entry(wildcards)["url"],
-        hash=download_hash,
+        url=lambda wildcards: inputs.downloads(config)[wildcards.file]["url"],
+        # Nothing where no hash is published.
+        hash=lambda wildcards: (
+            f"--hash {known}"
+            if (known := inputs.downloads(config)[wildcards.file]["hash"])
+            else ""
+        ),
         code=code_of("download.py"),
     shell:
         "python scripts/download.py --url {params.url:q} {params.hash}"

@@ -9,9 +9,14 @@ rule target:
     conda:
         "../envs/torch.yaml"
     params:
-        settings=target_settings,
-        files=target_files,
-        code=target_code,
+        settings=lambda wildcards: as_json(
+            resolve.resolve_target(config["targets"][wildcards.target])
+        ),
+        files=lambda wildcards: inputs.target_files(config, wildcards.target),
+        code=lambda wildcards: code_of(
+            "target.py",
+            f"advtransfer/targets/{config['targets'][wildcards.target]['kind']}.py",
+        ),
     shell:
         "python scripts/target.py --settings {params.settings:q} --name {wildcards.target}"
         ' --downloads results/downloads --mirror "$ADVTRANSFER_MIRROR" --output {output}'

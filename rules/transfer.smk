@@ -18,8 +18,12 @@ rule transfer:
     resources:
         gpu=1,
     params:
-        settings=protocol_settings,
-        seeds=chunk_seeds,
+        settings=lambda wildcards: as_json(
+            resolve.resolve_protocol(config, wildcards.protocol, int(wildcards.images))
+        ),
+        seeds=lambda wildcards: as_json(
+            config["seeds"][int(wildcards.first) : int(wildcards.last) + 1]
+        ),
         code=code_of("transfer.py"),
     shell:
         "python scripts/transfer.py --protocol {wildcards.protocol} --settings {params.settings:q}"
@@ -46,7 +50,9 @@ rule fine_tuned_model:
     resources:
         gpu=1,
     params:
-        settings=protocol_settings,
+        settings=lambda wildcards: as_json(
+            resolve.resolve_protocol(config, wildcards.protocol, int(wildcards.images))
+        ),
         code=code_of("transfer.py"),
     shell:
         "python scripts/transfer.py --protocol {wildcards.protocol} --settings {params.settings:q}"

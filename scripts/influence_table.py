@@ -1,36 +1,40 @@
-"""Make the table of figure 6, 7, 8 or influence_all, or the summary of figure 8, out of influence matrices."""
+"""Make the table of a figure of influence matrices, through the head or beside it through all weights."""
 
 import argparse
+import inspect
+from pkgutil import resolve_name
 
 from advtransfer.artefacts import load_arrays, save_arrays, save_table
 from advtransfer.errors import exit_on_input_error
-from advtransfer.influence_tables import fig6, fig7, fig8, fig8_summary, influence_all, read_influence
+from advtransfer.tables.influence import read_influence
+
+ROLES = ("robust", "natural")
 
 
 def main() -> None:
-    """Parse, read, tabulate, save."""
+    """Parse, read what the table's function asks for by the names of its parameters, tabulate, save."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--table", required=True, choices=["fig6", "fig7", "fig8", "fig8_summary", "influence_all"])
+    parser.add_argument("--tabulate", required=True, help="function of advtransfer.tables that makes the table")
     parser.add_argument("--natural", required=True, help="influence artefact of the natural source")
     parser.add_argument("--robust", required=True, help="influence artefact of the robust source")
-    parser.add_argument("--natural-all", help="the same through all weights, for influence_all")
-    parser.add_argument("--robust-all", help="the same through all weights, for influence_all")
-    parser.add_argument("--target-file", help="target artefact, for figure 6")
+    parser.add_argument("--natural-all", help="the same through all weights")
+    parser.add_argument("--robust-all", help="the same through all weights")
+    parser.add_argument("--target", required=True, help="target artefact")
     parser.add_argument("--self-influence", required=True, choices=["excluded", "included"])
-    parser.add_argument("--output", required=True, help=".csv, or .safetensors for figures 6 and 7")
+    parser.add_argument("--output", required=True, help="table to write: .csv, or .safetensors of pictures")
     arguments = parser.parse_args()
-    matrices = {role: read_influence(getattr(arguments, role)) for role in ("robust", "natural")}
-    if arguments.table == "fig6":
-        images = load_arrays(arguments.target_file, ["train_images", "test_images"])[0]
-        save_arrays(arguments.output, *fig6(matrices, images))
-    elif arguments.table == "fig7":
-        save_arrays(arguments.output, *fig7(matrices, arguments.self_influence))
-    elif arguments.table == "influence_all":
-        everything = {role: read_influence(getattr(arguments, f"{role}_all")) for role in matrices}
-        save_table(arguments.output, influence_all(matrices, everything, arguments.self_influence))
+    readers = {
+        "head": lambda: {role: read_influence(getattr(arguments, role)) for role in ROLES},
+        "all_weights": lambda: {role: read_influence(getattr(arguments, f"{role}_all")) for role in ROLES},
+        "images": lambda: load_arrays(arguments.target, ["train_images", "test_images"])[0],
+        "self_influence": lambda: arguments.self_influence,
+    }
+    tabulate = resolve_name(f"advtransfer.tables.{arguments.tabulate}")
+    table = tabulate(**{name: readers[name]() for name in inspect.signature(tabulate).parameters})
+    if isinstance(table, tuple):
+        save_arrays(arguments.output, *table)
     else:
-        tabulate = {"fig8": fig8, "fig8_summary": fig8_summary}[arguments.table]
-        save_table(arguments.output, tabulate(matrices, arguments.self_influence))
+        save_table(arguments.output, table)
 
 
 if __name__ == "__main__":

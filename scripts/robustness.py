@@ -8,7 +8,7 @@ import pandas as pd
 
 from advtransfer.artefacts import load_tensors, save_table
 from advtransfer.errors import exit_on_input_error
-from advtransfer.robustness_rows import COLUMNS, recorded
+from advtransfer.tables.robustness import COLUMNS, recorded
 
 
 def main() -> None:

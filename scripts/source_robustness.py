@@ -3,7 +3,8 @@
 import argparse
 
 from advtransfer.artefacts import save_table
-from advtransfer.descriptions import source_robustness
+from advtransfer.errors import exit_on_input_error
+from advtransfer.tables.robustness import source_robustness
 
 
 def main() -> None:
@@ -16,4 +17,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_input_error():
+        main()

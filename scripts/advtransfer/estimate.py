@@ -19,34 +19,15 @@ import torch
 from advtransfer.activations import activation_shape, keeps_activations
 from advtransfer.artefacts import save_tensors
 from advtransfer.checkpoints import architecture_of
+from advtransfer.config.grid import transfer_jobs
 from advtransfer.datasets import Dataset
 from advtransfer.errors import InputError
-from advtransfer.grid import transfer_jobs
 from advtransfer.models import build
 from advtransfer.randomness import generator_for
+from advtransfer.targets.catalogue import TORCHVISION, data_set_of
 from advtransfer.targets.listing import list_image_folder
 from advtransfer.transfer import fine_tune_seeds
 
-# Channels, height and width of the targets' images, by data set (torchvision) or by kind.
-IMAGE_SHAPES = {
-    "CIFAR10": (3, 32, 32),
-    "CIFAR100": (3, 32, 32),
-    "SVHN": (3, 32, 32),
-    "FashionMNIST": (1, 28, 28),
-    "KMNIST": (1, 28, 28),
-    "MNIST": (1, 28, 28),
-    "digits": (1, 8, 8),
-    "glyphs": (1, 32, 32),
-}
-# Bytes of the archives that torchvision downloads.
-ARCHIVE_BYTES = {
-    "CIFAR10": 170_498_071,
-    "CIFAR100": 169_001_437,
-    "SVHN": 246_316_178,
-    "FashionMNIST": 30_878_645,
-    "KMNIST": 21_240_888,
-    "MNIST": 11_594_722,
-}
 # Parquet, measured: a file of rows has 7 kB and 45 bytes a row, one of subsets 4 kB and 3 bytes a drawn image. Beside
 # the rows lie a log and a benchmark, a few blocks of the file system.
 ROWS_FILE_BYTES, ROW_BYTES, NOTES_BYTES = 7_000, 45, 12_000
@@ -286,7 +267,7 @@ def image_shape(target: Mapping[str, Any], place: str) -> tuple[int, int, int]:
     Raises InputError where no file of the first class can be read.
     """
     if target["kind"] != "image_folder":
-        return IMAGE_SHAPES[target.get("dataset", target["kind"])]
+        return data_set_of(target).shape
     if "resolution" in target:
         return 3, target["resolution"], target["resolution"]
     from PIL import Image, UnidentifiedImageError
@@ -327,7 +308,7 @@ def disk_bytes(
         written["targets"] += (target["train"] + target["test"]) * (shape[0] * shape[1] * shape[2] + 8)
         archived = target["kind"] == "torchvision" and "data_root" not in target
         if archived and not Path("results/downloads", target["dataset"]).is_dir():
-            written["downloads"] += ARCHIVE_BYTES[target["dataset"]]
+            written["downloads"] += TORCHVISION[target["dataset"]].archive_bytes
     for target, images in dict.fromkeys((job.target, job.images) for job in jobs):
         if not Path(f"results/subsets/{target}/n{images}.parquet").is_file():
             written["subsets"] += SUBSETS_FILE_BYTES + DRAWN_IMAGE_BYTES * images * drawn_seeds

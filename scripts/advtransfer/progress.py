@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from advtransfer.grid import transfer_jobs
+from advtransfer.config.grid import transfer_jobs
 
 # Jobs whose last words are shown.
 SHOWN = 20

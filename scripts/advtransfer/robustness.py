@@ -11,7 +11,7 @@ from advtransfer.datasets import Dataset, draw_test_images
 from advtransfer.errors import InputError
 from advtransfer.models import ImageClassifier
 from advtransfer.randomness import generator_for
-from advtransfer.robustness_rows import describe_attack
+from advtransfer.tables.robustness import describe_attack
 from advtransfer.threats import Threat, threat_from
 
 
@@ -56,7 +56,7 @@ def measure(
     device: torch.device,
     name: str,
 ) -> Iterator[dict[str, Any]]:
-    """Rows (`robustness_rows.COLUMNS`): clean accuracy on all test images, then under each threat on a random subset of them.
+    """Rows (`tables.columns.ROBUSTNESS`): clean accuracy on all test images, then under each threat on a random subset of them.
 
     settings: `robustness:` of config.yaml, resolved: threats [{norm, epsilon}], attack, steps, restarts, images, seed.
     Raises InputError where the test images have labels that the network has no output for.

@@ -1,1 +1,1 @@
-"""One drawing script per figure. They read tables only."""
+"""A module for each figure, with draw(table, experiment), and what they share. They see tables only."""

@@ -1,10 +1,5 @@
 """Draw the epsilon ladder (beyond the paper): target accuracy against the epsilon that the source was trained with."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -64,7 +59,3 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
                 ax.set_ylabel("test accuracy (%)")
     made.legend(0, width, legend)
     return made.figure
-
-
-if __name__ == "__main__":
-    style.main(draw, __doc__)

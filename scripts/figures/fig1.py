@@ -1,16 +1,10 @@
 """Draw figure 1: images that drive a penultimate unit up, for the natural and the robust network."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import numpy as np
 from matplotlib.figure import Figure
 
-from advtransfer.artefacts import load_arrays
 from figures import style
-from figures.inspection import footer, role_label, show_picture
+from figures.networks import footer, role_label, show_picture
 
 
 def draw(table: tuple, experiment: dict) -> Figure:
@@ -47,7 +41,3 @@ def draw(table: tuple, experiment: dict) -> Figure:
                 label = "starting image" if row == 0 else role_label(experiment, role).replace(" (", "\n(")
                 made.text(left - 0.1, bottom + side / 2, label, ha="right", va="center", fontsize=8)
     return made.figure
-
-
-if __name__ == "__main__":
-    style.main(draw, __doc__, read=load_arrays)

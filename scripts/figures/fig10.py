@@ -1,14 +1,8 @@
 """Draw figure 10: figure 4 for each source."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import pandas as pd
 from matplotlib.figure import Figure
 
-from advtransfer.grid import ROLES
 from figures import style
 from figures.axes import format_accuracy, format_x, labels_fit, room_below, share_y
 
@@ -16,7 +10,9 @@ from figures.axes import format_accuracy, format_x, labels_fit, room_below, shar
 def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     """A row for each source: a panel for each target with one line for each block count; 3 blocks minus 1 block."""
     accuracy, delta = (table[table["quantity"] == quantity] for quantity in ("accuracy", "delta"))
-    sources = [experiment["sources"][role] for role in ROLES if role in experiment["sources"]]
+    sources = [
+        experiment["sources"][role] for role in style.selection(experiment)["roles"] if role in experiment["sources"]
+    ]
     sources = style.present(accuracy, sources, "source")
     targets = style.present(accuracy, experiment["targets"])
     lines = [line for line in style.block_lines(experiment, sources[0]) if (accuracy["blocks"] == line.blocks).any()]
@@ -56,7 +52,7 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
             style.draw_delta(ax, mine, "images", experiment)
             format_x(ax, delta["images"], "")
             ax.set_ylabel("difference (points)")
-            ax.set_title("3 blocks \N{MINUS SIGN} 1 block", pad=4)
+            ax.set_title(style.difference_of_blocks(experiment), pad=4)
     for (row, column), ax in axes.items():
         if (row + 1, column) in axes:  # the panel below has the same axis
             ax.tick_params(labelbottom=False)
@@ -69,7 +65,3 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     if colours:
         made.legend(across, width, colours)
     return made.figure
-
-
-if __name__ == "__main__":
-    style.main(draw, __doc__)

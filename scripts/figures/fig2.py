@@ -1,10 +1,5 @@
 """Draw figure 2: accuracy against images of the robust and the natural source, and their difference."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -15,7 +10,3 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     """(a) a panel for each target, robust solid with circles, natural dashed; (b) robust minus natural."""
     lines = style.role_lines(experiment, ("robust", "natural"))
     return style.draw_comparison(table, experiment, lines, "images", style.difference_of(lines))
-
-
-if __name__ == "__main__":
-    style.main(draw, __doc__)

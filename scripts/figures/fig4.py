@@ -1,10 +1,5 @@
 """Draw figure 4: accuracy against images of the robust source for each number of fine-tuned blocks."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -19,10 +14,6 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
         experiment,
         style.block_lines(experiment, source),
         "images",
-        "3 blocks \N{MINUS SIGN} 1 block",
+        style.difference_of_blocks(experiment),
         heading=style.name_of(experiment, source),
     )
-
-
-if __name__ == "__main__":
-    style.main(draw, __doc__)

@@ -1,27 +1,20 @@
 """Draw figure 5: which threat the robust source was trained against."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
 from figures.axes import labels_fit, room_below, share_y
 
-# In the paper's order: (c) the two Linf sources, (d, e) L2 against each of them.
-PAIRS = (("linf_small", "linf_large"), ("robust", "linf_small"), ("robust", "linf_large"))
-
 
 def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     """(a, b) accuracy of the robust sources on two targets; then a panel of all targets for each pair of sources."""
-    lines = style.role_lines(experiment, ("robust", "linf_small", "linf_large"))
+    selection = style.selection(experiment)
+    lines = style.role_lines(experiment, selection["roles"])
     accuracy = table[table["quantity"] == "accuracy"]
     targets = style.present(accuracy, experiment["targets"])
     deltas = []
-    for plus, minus in PAIRS:
+    for (plus, _), (minus, _) in selection["differences"]:
         names = [experiment["sources"].get(role) for role in (plus, minus)]
         part = table[
             (table["quantity"] == "delta") & (table["source"] == names[0]) & (table["minus_source"] == names[1])
@@ -66,7 +59,3 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     share_y(axes)
     made.legend(across, width, colours)
     return made.figure
-
-
-if __name__ == "__main__":
-    style.main(draw, __doc__)

@@ -1,15 +1,9 @@
 """Draw figure 6: test images, and the training images that are most influential on them."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from matplotlib.figure import Figure
 
-from advtransfer.artefacts import load_arrays
 from figures import style
-from figures.inspection import footer, influence_words, role_label, shorten, show_picture
+from figures.networks import footer, influence_words, role_label, shorten, show_picture
 
 RIGHT, WRONG = "#2a7f3f", "#c1272d"
 
@@ -24,7 +18,7 @@ def draw(table: tuple, experiment: dict) -> Figure:
     under = 0.17  # the class of each picture
     words = (
         "Columns: a test image of each class. Below it, the training image with the highest influence for each source; its class is "
-        f"written under it, green where it is the test image's. {influence_words(experiment, targets=False)}"
+        f"written under it, green where it is the test image's. {influence_words(experiment, ranked=False)}"
     )
     made = style.canvas(width, rows * (side + gap + under), over, footer(experiment, "influence", words))
     for row in range(rows):
@@ -41,7 +35,3 @@ def draw(table: tuple, experiment: dict) -> Figure:
             for spine in ax.spines.values():
                 spine.set(edgecolor=colour, linewidth=0.5 if row == 0 else 1.2)
     return made.figure
-
-
-if __name__ == "__main__":
-    style.main(draw, __doc__, read=load_arrays)

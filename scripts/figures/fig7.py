@@ -1,26 +1,21 @@
 """Draw figure 7: influence matrices, sorted by class."""
 
 import itertools
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from advtransfer.artefacts import load_arrays
 from figures import style
 from figures.axes import points
-from figures.inspection import footer, influence_words, role_label, shorten
+from figures.networks import footer, influence_words, role_label, shorten
 
 # The colour scale ends at this quantile of the absolute values: a few pairs would otherwise leave the rest grey.
 QUANTILE = 0.97
 
 
 def draw(table: tuple, experiment: dict) -> Figure:
-    """Rows: target images from the training and the test set; columns: natural, robust. Grey map, dark is positive."""
+    """Rows: queries from the training and the test set; columns: natural, robust. Grey map, dark is positive."""
     arrays, facts = table
     side, gap, over, bar = 2.5, 0.3, 0.3, 0.75
     deep = max(len(shorten(name)) for name in facts["class_names"]) * 0.62 * points("small") / 72  # a class name
@@ -33,8 +28,8 @@ def draw(table: tuple, experiment: dict) -> Figure:
         f"one scale, which ends at the {QUANTILE:.0%} quantile of the absolute values."
     )
     made = style.canvas(width, 2 * (side + over) + under, 0.05, footer(experiment, "influence", words))
-    for row, targets in enumerate(("train", "test")):
-        panels = {name: arrays[f"{name}_{targets}"] for name in names}
+    for row, queries in enumerate(("train", "test")):
+        panels = {name: arrays[f"{name}_{queries}"] for name in names}
         limit = np.quantile(np.abs(np.concatenate([panel.ravel() for panel in panels.values()])), QUANTILE) or 1.0
         bottom = made.top - (row + 1) * (side + over)
         for column, (name, panel) in enumerate(panels.items()):
@@ -49,12 +44,12 @@ def draw(table: tuple, experiment: dict) -> Figure:
                 interpolation="nearest",
             )
             mark_classes(ax, facts, "x", "train", side, labelled=row == 1)
-            mark_classes(ax, facts, "y", targets, side, labelled=column == 0)
+            mark_classes(ax, facts, "y", queries, side, labelled=column == 0)
             if row == 0:
                 ax.set_title(role_label(experiment, name), pad=4)
             if column == 0:
-                what = {"train": "training", "test": "test"}[targets]
-                ax.set_ylabel(f"targets: {facts['sizes'][targets]:,} {what} images")
+                what = {"train": "training", "test": "test"}[queries]
+                ax.set_ylabel(f"queries: {facts['sizes'][queries]:,} {what} images")
             if row == 1:
                 ax.set_xlabel(f"{facts['sizes']['train']:,} training images")
         colours = made.axes(left + len(names) * (side + gap) - gap + 0.1, bottom + 0.2 * side, 0.1, 0.6 * side)
@@ -66,9 +61,9 @@ def draw(table: tuple, experiment: dict) -> Figure:
     return made.figure
 
 
-def mark_classes(ax: Axes, facts: dict, axis: str, targets: str, inches: float, labelled: bool) -> None:
+def mark_classes(ax: Axes, facts: dict, axis: str, side: str, inches: float, labelled: bool) -> None:
     """Lines where classes end, and each class's name at its middle, smaller or every so many where they are many."""
-    edges = [0.0, *facts["edges"][targets]]
+    edges = [0.0, *facts["edges"][side]]
     draw_line = ax.axvline if axis == "x" else ax.axhline
     for edge in edges[1:-1]:
         draw_line(edge, color="#1f77b4", linewidth=0.35)
@@ -84,7 +79,3 @@ def mark_classes(ax: Axes, facts: dict, axis: str, targets: str, inches: float, 
         ax.set_yticks(ticks, names, fontsize=size)
     ax.tick_params(axis=axis, length=0)
     ax.grid(False)
-
-
-if __name__ == "__main__":
-    style.main(draw, __doc__, read=load_arrays)

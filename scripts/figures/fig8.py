@@ -1,12 +1,11 @@
-"""Draw figure 8: how often the most influential training images have the target's class."""
+"""Draw figure 8: how often the most influential training images have the query's class."""
 
-import sys
-from pathlib import Path
+import pandas as pd
+from matplotlib.figure import Figure
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from figures.networks import draw_shares
 
-from figures import style
-from figures.inspection import draw_shares
 
-if __name__ == "__main__":
-    style.main(draw_shares, __doc__)
+def draw(table: pd.DataFrame, experiment: dict) -> Figure:
+    """(a) training images, (b) test images as queries: share of same-class images at each influence rank."""
+    return draw_shares(table, experiment)

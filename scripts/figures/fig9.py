@@ -1,10 +1,5 @@
 """Draw figure 9: which parts of the networks each fine-tuning setting trains."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Patch, Rectangle
@@ -72,7 +67,3 @@ def describe(table: pd.DataFrame, experiment: dict) -> str:
         f"{amount(one['parameters'].sum())} with a new head for the classes of {target}. Batch-norm and bias parameters of trained "
         f"blocks are trained as well; how frozen ones normalise, the protocol says ({experiment['protocol']})."
     )
-
-
-if __name__ == "__main__":
-    style.main(draw, __doc__)

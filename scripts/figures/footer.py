@@ -86,7 +86,7 @@ def describe_missing(table: pd.DataFrame, experiment: dict[str, Any], x: str) ->
     sources = list(experiment["sources"].values())
     sources += [rung["source"] for rung in experiment.get("epsilon", {"sources": []})["sources"]]
     for (blocks,) in sorted(wholly_lost(1)):
-        phrases.append(f"{_blocks(blocks)} ({targets(cell[2] for cell in lost if cell[1] == blocks)})")
+        phrases.append(f"{blocks_in_words(blocks)} ({targets(cell[2] for cell in lost if cell[1] == blocks)})")
         lost = [cell for cell in lost if cell[1] != blocks]
     for (name,) in sorted(wholly_lost(0), key=lambda key: sources.index(key[0])):
         phrases.append(f"{source(name)} ({targets(cell[2] for cell in lost if cell[0] == name)})")
@@ -113,7 +113,8 @@ def describe_missing(table: pd.DataFrame, experiment: dict[str, Any], x: str) ->
         if not set(lines) >= drawn_lines:
             who = ", ".join(
                 dict.fromkeys(
-                    source(name) + (f" with {_blocks(blocks)}" if several_blocks else "") for name, blocks in lines
+                    source(name) + (f" with {blocks_in_words(blocks)}" if several_blocks else "")
+                    for name, blocks in lines
                 )
             )
             who += " on "
@@ -154,7 +155,8 @@ def describe_epochs(drawn: pd.DataFrame, experiment: dict[str, Any]) -> list[str
     return phrases
 
 
-def _blocks(blocks: int) -> str:
+def blocks_in_words(blocks: int) -> str:
+    """A number of trained blocks."""
     return "1 block" if blocks == 1 else f"{blocks} blocks"
 
 

@@ -1,12 +1,11 @@
-"""Draw influence_all: how often influential images have the target's class, through the head and through all weights."""
+"""Draw influence_all: how often influential images have the query's class, through the head and through all weights."""
 
-import sys
-from pathlib import Path
+import pandas as pd
+from matplotlib.figure import Figure
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from figures.networks import draw_shares
 
-from figures import style
-from figures.inspection import draw_shares
 
-if __name__ == "__main__":
-    style.main(draw_shares, __doc__)
+def draw(table: pd.DataFrame, experiment: dict) -> Figure:
+    """Figure 8, with lines through all fine-tuned weights beside those through the head, which are pale and thin."""
+    return draw_shares(table, experiment)

@@ -1,10 +1,5 @@
 """Draw how robust the sources are: accuracy on their own test images against the epsilon of the attack."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -77,7 +72,3 @@ def describe(table: pd.DataFrame) -> str:
             f"({', '.join(sorted(group['attack'].unique()))})."
         )
     return " ".join(parts)
-
-
-if __name__ == "__main__":
-    style.main(draw, __doc__)

@@ -1,13 +1,11 @@
-"""What all figures share: arguments, theme, colours, axes, legends, footer and saving. Reads tables, imports no torch.
+"""What all figures share: theme, colours, axes, legends, footer and saving. Reads tables, imports no torch.
 
 Sizes are in inches, so that a panel and its labels keep their size however many panels a figure has.
 """
 
-import argparse
-import json
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +24,12 @@ from matplotlib.lines import Line2D
 
 from advtransfer.artefacts import whole_file
 from advtransfer.errors import InputError
+from advtransfer.targets.catalogue import PAPER_TARGETS
 from figures.axes import format_accuracy, format_delta, format_x, labels_fit, points, room_below
-from figures.footer import footer, name_of, present, x_of
+from figures.footer import blocks_in_words, footer, name_of, present, x_of
 
 # The six targets of the paper keep their colours whatever else is drawn; further targets take the colours that follow.
 # Seaborn's colour-blind palette, its light blue moved forward: its brown is too close to the orange.
-PAPER_TARGETS = ("cifar100", "cifar10", "svhn", "fmnist", "kmnist", "mnist")
 PALETTE = tuple(sns.color_palette("colorblind").as_hex()[index] for index in (0, 1, 2, 3, 4, 9, 5, 7, 6, 8))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 
@@ -85,23 +83,6 @@ class Line:
     shade: float  # from -1 (black) over 0 (the target's colour) to 1 (white)
 
 
-def main(
-    draw: Callable[[Any, dict[str, Any]], Figure], description: str, read: Callable[[str], Any] | None = None
-) -> None:
-    """The command line of a drawing script: parse, read the table (by `read_table`, unless told how), draw, save as PDF and PNG."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--table", required=True, help="the figure's table (.csv, or .safetensors for pictures)")
-    parser.add_argument("--experiment", type=json.loads, required=True, help="the experiment, resolved, as JSON")
-    parser.add_argument(
-        "--style", type=json.loads, default={}, help="matplotlib rcParams as JSON, over the project's own"
-    )
-    parser.add_argument("--pdf", required=True, help="figure to write")
-    parser.add_argument("--png", required=True, help="the same figure to write as PNG")
-    arguments = parser.parse_args()
-    set_theme(arguments.style)
-    save_figure(draw((read or read_table)(arguments.table), arguments.experiment), arguments.pdf, arguments.png)
-
-
 def set_theme(style: Mapping[str, Any]) -> None:
     """Apply the project's theme, then the user's rcParams. Raises InputError where matplotlib does not know one."""
     sns.set_theme(context="paper", style="ticks", palette="colorblind", rc=THEME)
@@ -120,12 +101,12 @@ def read_table(path: str) -> pd.DataFrame:
     return pd.read_csv(path, dtype=texts | {"minus_blocks": "Int64"}).fillna({"epochs": "", "minus_source": ""})
 
 
-def save_figure(figure: Figure, pdf: str, png: str) -> None:
-    """Write a figure as PDF (no date inside: the same table gives the same bytes) and as PNG, and close it."""
+def save_figure(figure: Figure, pdf: str, png: str, caption: str) -> None:
+    """Write a figure as PDF (no date inside: the same table gives the same bytes) and as PNG, titled in their properties; close it."""
     with whole_file(pdf) as part:
-        figure.savefig(part, format="pdf", metadata={"CreationDate": None})
+        figure.savefig(part, format="pdf", metadata={"Title": caption, "CreationDate": None})
     with whole_file(png) as part:
-        figure.savefig(part, format="png")
+        figure.savefig(part, format="png", metadata={"Title": caption})
     plt.close(figure)
 
 
@@ -137,7 +118,7 @@ def target_looks(targets: Sequence[str]) -> dict[str, tuple[str, str]]:
     others = [target for target in targets if target not in PAPER_TARGETS]
     # Without any of the paper's targets, the whole palette is free.
     first = len(PAPER_TARGETS) if len(others) < len(targets) else 0
-    places = {target: PAPER_TARGETS.index(target) for target in targets if target in PAPER_TARGETS}
+    places = {target: list(PAPER_TARGETS).index(target) for target in targets if target in PAPER_TARGETS}
     places |= {target: first + index for index, target in enumerate(others)}
     return {target: (PALETTE[at % len(PALETTE)], MARKERS[at % len(MARKERS)]) for target, at in places.items()}
 
@@ -148,9 +129,15 @@ def shaded(colour: str, shade: float) -> tuple[float, float, float]:
     return tuple((1 - abs(shade)) * np.array(to_rgb(colour)) + abs(shade) * end)
 
 
-def role_lines(experiment: dict[str, Any], roles: Iterable[str], blocks: int = 3) -> list[Line]:
-    """A line for each of the roles that the experiment has."""
-    sources = experiment["sources"]
+def selection(experiment: dict[str, Any]) -> dict[str, Any]:
+    """Which models the figure shows: the experiment of a drawing has one figure's selection (see `config.resolve.experiment_for`)."""
+    (mine,) = experiment["figures"].values()
+    return mine
+
+
+def role_lines(experiment: dict[str, Any], roles: Iterable[str]) -> list[Line]:
+    """A line for each of the roles that the experiment has, at the figure's number of trained blocks."""
+    sources, blocks = experiment["sources"], selection(experiment)["blocks"][0]
     return [
         Line(sources[role], blocks, name_of(experiment, sources[role]), *ROLE_LINES[role])
         for role in roles
@@ -161,9 +148,15 @@ def role_lines(experiment: dict[str, Any], roles: Iterable[str], blocks: int = 3
 def block_lines(experiment: dict[str, Any], source: str) -> list[Line]:
     """A line for each block count of the experiment; more blocks are darker."""
     return [
-        Line(source, blocks, "1 block" if blocks == 1 else f"{blocks} blocks", *BLOCK_LINES[index % len(BLOCK_LINES)])
+        Line(source, blocks, blocks_in_words(blocks), *BLOCK_LINES[index % len(BLOCK_LINES)])
         for index, blocks in enumerate(experiment["blocks"])
     ]
+
+
+def difference_of_blocks(experiment: dict[str, Any]) -> str:
+    """The words for what a figure by trained blocks subtracts from what."""
+    (_, plus), (_, minus) = selection(experiment)["differences"][0]
+    return f"{blocks_in_words(plus)} \N{MINUS SIGN} {blocks_in_words(minus)}"
 
 
 def difference_of(lines: Sequence[Line]) -> str:

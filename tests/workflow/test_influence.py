@@ -11,7 +11,7 @@ visualisation: {units: [0], steps: 2, step_size: 2}
 """
 LOOK = """\
     blocks: [1, 3]
-    influence: {images: 20, blocks: 1, test_images: 25, all_weights_targets: 5}
+    influence: {images: 20, blocks: 1, test_images: 25, all_weights_queries: 5}
 """
 
 

@@ -3,5 +3,5 @@
 settings: the target's entry in the configuration. downloads: the folder in which fetched archives are kept.
 place: where the entry stands ("config.yaml: target 'leaves'"), which begins every error message.
 
-Besides, without torch: `counts` has the sizes of targets of fixed content, `listing` those of image folders.
+Besides, without torch: `catalogue` has the facts about targets of fixed content, `listing` finds the files of image folders.
 """

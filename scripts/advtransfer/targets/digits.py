@@ -8,10 +8,7 @@ import numpy as np
 import torch
 
 from advtransfer.datasets import Dataset
-
-# The last scans come from other writers than the first (scikit-learn keeps the order of the UCI file), so a split by
-# position also separates writers.
-TRAIN_IMAGES = 1297
+from advtransfer.targets.catalogue import INSTALLED
 
 
 def build(settings: Mapping[str, Any], downloads: Path, place: str) -> Dataset:
@@ -25,7 +22,7 @@ def build(settings: Mapping[str, Any], downloads: Path, place: str) -> Dataset:
     bunch = load_digits()
     images = torch.from_numpy(np.rint(bunch.images * (255 / 16)).astype(np.uint8)).unsqueeze(1)
     labels = torch.from_numpy(bunch.target.astype(np.int64))
-    split = TRAIN_IMAGES
+    split = INSTALLED["digits"].train
     return Dataset(
         images[:split],
         labels[:split],

@@ -9,8 +9,9 @@ import torch
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from advtransfer.datasets import Dataset
-from advtransfer.targets.counts import COUNTS
+from advtransfer.targets.catalogue import INSTALLED
 
+GLYPHS = INSTALLED["glyphs"]
 LETTERS = "ABCDEFGHIJ"
 FONTS = [
     "DejaVuSans",
@@ -31,7 +32,7 @@ FONTS = [
 # These appear in the test images only, beside the others.
 TEST_FONTS = ["DejaVuSansMono-Oblique", "DejaVuSerif", "STIXGeneralBol", "cmss10"]
 
-PIXELS = 32
+PIXELS = GLYPHS.shape[1]
 # Letters are drawn on a canvas of this many times the resolution and averaged down, so that edges are grey.
 OVERSAMPLING = 4
 SEED = 0
@@ -44,9 +45,8 @@ def build(settings: Mapping[str, Any], downloads: Path, place: str) -> Dataset:
     background, stray lines, blur and noise are drawn at random from fixed seeds. The test images are draws of their
     own, and 4 of the 18 fonts appear in them only.
     """
-    counts = COUNTS["glyphs"]
-    train_images, train_labels = _draw_part(counts["train"], FONTS, seed=(SEED, 0))
-    test_images, test_labels = _draw_part(counts["test"], FONTS + TEST_FONTS, seed=(SEED, 1))
+    train_images, train_labels = _draw_part(GLYPHS.train, FONTS, seed=(SEED, 0))
+    test_images, test_labels = _draw_part(GLYPHS.test, FONTS + TEST_FONTS, seed=(SEED, 1))
     return Dataset(
         train_images,
         train_labels,

@@ -11,7 +11,7 @@ import torch
 from advtransfer.datasets import Dataset
 from advtransfer.downloads import fetch, file_hash
 from advtransfer.errors import InputError
-from advtransfer.targets.counts import COUNTS
+from advtransfer.targets.catalogue import TORCHVISION
 
 # MD5 of the unpacked IDX files, which torchvision does not know. Packing them again gives archives of another MD5 but of
 # the same content; and files that a user unpacked long ago can be verified too. None are published for KMNIST.
@@ -55,7 +55,7 @@ def build(settings: Mapping[str, Any], downloads: Path, place: str) -> Dataset:
     as torchvision's `root`, the images are read from there. Otherwise the archives are looked for below it, then asked
     of `mirror` (a folder or a URL prefix), then of their publishers; they are kept in <downloads>/<dataset>.
 
-    Every file is compared with its official MD5 before it is opened, and the numbers of images with `COUNTS`. Only
+    Every file is compared with its official MD5 before it is opened, and the numbers of images with the catalogue's. Only
     KMNIST files that lie unpacked in data_root have no MD5 to compare with; the origin then says `verified: false`.
     Raises InputError where the data are absent, damaged or other than they should be.
     """
@@ -162,7 +162,7 @@ def _verify(root: Path, files: Mapping[str, str | None], place: str) -> dict[str
 
 
 def _read(dataset: str, root: Path, origin: dict[str, Any], place: str) -> Dataset:
-    """Read both parts through torchvision and compare the numbers of images and classes with `COUNTS`."""
+    """Read both parts through torchvision and compare the numbers of images and classes with the catalogue's."""
     from torchvision import datasets
 
     cls = getattr(datasets, dataset)
@@ -181,10 +181,10 @@ def _read(dataset: str, root: Path, origin: dict[str, Any], place: str) -> Datas
     (train_images, train_labels), (test_images, test_labels) = (_tensors(part) for part in parts)
     class_names = [str(name) for name in getattr(parts[0], "classes", range(10))]
     found = {"train": len(train_images), "test": len(test_images), "classes": len(train_labels.unique())}
-    if found != COUNTS[dataset] or len(train_labels) != found["train"] or len(test_labels) != found["test"]:
+    if found != TORCHVISION[dataset].counts or len(train_labels) != found["train"] or len(test_labels) != found["test"]:
         raise InputError(
             f"{place}: {dataset} in {root} has {found['train']} training images, {found['test']} test images and "
-            f"{found['classes']} classes; it should have {', '.join(map(str, COUNTS[dataset].values()))}. "
+            f"{found['classes']} classes; it should have {', '.join(map(str, TORCHVISION[dataset].counts.values()))}. "
             "Replace its files."
         )
     return Dataset(

@@ -3,7 +3,7 @@
 The resolved form is a JSON-compatible dict:
 
     influence       target, images, blocks, seed, sources {"natural": ..., "robust": ...}, test_images (int),
-                    pinv_rcond, damping, self_influence ("excluded" or "included"), all_weights_targets (of each of the two sets)
+                    pinv_rcond, damping, self_influence ("excluded" or "included"), all_weights_queries (of each of the two sets)
     visualisation   target, images, blocks, seed, sources, units [int, ...], steps, step_size (L2, at 224x224 pixels)
 """
 
@@ -22,7 +22,7 @@ def resolve_inspection(
 ) -> dict[str, Any] | None:
     """The resolved form (see the module) for an experiment, itself resolved; None where it has nothing to look into.
 
-    counts: as `settings.resolve_experiment` takes them. An experiment can be looked into if it trains networks and has a natural
+    counts: as `resolve.resolve_experiment` takes them. An experiment can be looked into if it trains networks and has a natural
     and a robust source. Raises InputError where a choice does not fit.
     """
     if experiment["rows"] is not None or not set(ROLES) <= set(experiment["sources"]):
@@ -53,7 +53,7 @@ def resolve_inspection(
     resolved["influence"] |= {
         "test_images": tests if limit == "all" else min(limit, tests),
         **{key: influence[key] for key in ("pinv_rcond", "damping", "self_influence")},
-        "all_weights_targets": own.get("all_weights_targets", influence["all_weights_targets"]),
+        "all_weights_queries": own.get("all_weights_queries", influence["all_weights_queries"]),
     }
     resolved["visualisation"] |= {
         "units": chosen.get("visualisation", {}).get("units", config["visualisation"]["units"]),

@@ -1,17 +1,47 @@
-"""Write table 5 as Markdown: accuracy by target, size and source, the published value beside ours."""
+"""Table 5: accuracy by target, size and source, the published value beside ours; as a table and as Markdown."""
 
-import argparse
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+import numpy as np
 import pandas as pd
 
-from advtransfer.artefacts import whole_file
-from advtransfer.grid import cells
+from advtransfer.config.grid import cells
+from advtransfer.tables.accuracy import Accuracies
+from advtransfer.tables.columns import TABLE5
+
+PUBLISHED = Path(__file__).resolve().parents[3] / "resources" / "published" / "table5.csv"
+
+
+def table5(
+    rows: pd.DataFrame, experiment: dict[str, Any], figure: str = "table5", published: str | Path = PUBLISHED
+) -> pd.DataFrame:
+    """Mean last-epoch test accuracy at 3 blocks, in percent, of every cell that has a model, in the experiment's order.
+
+    Columns as `columns.TABLE5`. The last is the paper's value of the same
+    target, size and source, out of the file `published`; it is empty where the paper or that file has none, and for any
+    other protocol than the paper's.
+    """
+    found = Accuracies(rows, experiment, figure)
+    printed = pd.read_csv(published).set_index(["target", "images", "source"])["published_percent"]
+    lines = []
+    for target in experiment["targets"]:
+        mine = [cell for cell in found.grid if cell.target == target]
+        for cell in sorted(mine, key=lambda cell: cell.images):  # stable: sources stay in the order of their roles
+            models = found.models.get((cell.source, target, cell.blocks, cell.images, None))
+            if models is not None:
+                value = printed.get((target, cell.images, cell.source), np.nan)
+                lines.append(
+                    {
+                        "target": target,
+                        "images": cell.images,
+                        "source": cell.source,
+                        "accuracy_percent": 100 * models["test_accuracy"].mean(),
+                        "models": len(models),
+                        "published_percent": value if experiment["protocol"] == "paper" else np.nan,
+                    }
+                )
+    return pd.DataFrame(lines, columns=list(TABLE5))
 
 
 def render(table: pd.DataFrame, experiment: dict[str, Any]) -> str:
@@ -56,19 +86,3 @@ def render(table: pd.DataFrame, experiment: dict[str, Any]) -> str:
 
 def _row(texts: list[str]) -> str:
     return "| " + " | ".join(texts) + " |"
-
-
-def main() -> None:
-    """Parse, read the table, write Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--table", required=True, help="table 5 (.csv)")
-    parser.add_argument("--experiment", type=json.loads, required=True, help="the experiment, resolved, as JSON")
-    parser.add_argument("--markdown", required=True, help="file to write")
-    arguments = parser.parse_args()
-    text = render(pd.read_csv(arguments.table), arguments.experiment)
-    with whole_file(arguments.markdown) as part:
-        part.write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,8 @@
 """What figures 6 to 8 and influence_all show of influence matrices (paper, section 6). No torch here.
 
-Matrices come as `Influence`: rows are target images, columns training images, a positive value is helpful.
+Matrices come as `Influence`: rows are queries (the images whose loss is influenced), columns training images, a positive value is
+helpful. Tables take them by role, {"robust" or "natural": {"train" or "test" queries: Influence}}: `head` through the last layer,
+`all_weights` through all fine-tuned weights.
 """
 
 from collections.abc import Mapping
@@ -26,81 +28,77 @@ PAPER_PERCENT = {("robust", "test"): (78.6, 77.3), ("natural", "test"): (55.1, 5
 
 @dataclass(frozen=True)
 class Influence:
-    """Influence [t, n] on target images of one set, with labels and image ids of both sides."""
+    """Influence [q, n] on queries of one set, with labels and image ids of both sides."""
 
     values: np.ndarray
-    target_labels: np.ndarray
-    target_ids: np.ndarray
+    query_labels: np.ndarray
+    query_ids: np.ndarray
     train_labels: np.ndarray
     train_ids: np.ndarray
     class_names: list[str]
-    targets: str  # "train" or "test"
+    queries: str  # "train" or "test"
 
     def without_self(self) -> np.ndarray:
-        """A mask [t, n] of the pairs that are not an image and itself."""
-        if self.targets == "test":
+        """A mask [q, n] of the pairs that are not an image and itself."""
+        if self.queries == "test":
             return np.ones(self.values.shape, dtype=bool)
-        return self.target_ids[:, None] != self.train_ids[None, :]
+        return self.query_ids[:, None] != self.train_ids[None, :]
 
 
 def read_influence(path: str | Path) -> dict[str, Influence]:
-    """The matrices of an influence artefact: {"train": ..., "test": ...}; not every training image need be a target."""
+    """The matrices of an influence artefact: {"train": ..., "test": ...}; not every training image need be a query."""
     arrays, metadata = load_arrays(path)
-    ids = {"train": arrays.get("train_target_image_ids", arrays["train_image_ids"]), "test": arrays["test_image_ids"]}
+    ids = {"train": arrays.get("train_query_image_ids", arrays["train_image_ids"]), "test": arrays["test_image_ids"]}
     label_of = {name: dict(zip(arrays[f"{name}_image_ids"], arrays[f"{name}_labels"], strict=True)) for name in ids}
     return {
-        targets: Influence(
-            arrays[f"influence_{targets}"],
-            np.array([label_of[targets][image_id] for image_id in ids[targets]]),
-            ids[targets],
+        queries: Influence(
+            arrays[f"influence_{queries}"],
+            np.array([label_of[queries][image_id] for image_id in ids[queries]]),
+            ids[queries],
             arrays["train_labels"],
             arrays["train_image_ids"],
             metadata["class_names"],
-            targets,
+            queries,
         )
-        for targets in ("train", "test")
+        for queries in ("train", "test")
     }
 
 
 def ranked(influence: Influence, self_influence: str) -> np.ndarray:
-    """Positions [t, r] of the training images in order of falling influence on each target; equal ones keep their order.
+    """Positions [q, r] of the training images in order of falling influence on each query; equal ones keep their order.
 
     self_influence "excluded" leaves each training image out of its own row, so that r is n - 1 there.
     """
     order = np.argsort(-influence.values, axis=1, kind="stable")
-    if influence.targets == "train" and self_influence == "excluded":
+    if influence.queries == "train" and self_influence == "excluded":
         others = np.take_along_axis(influence.without_self(), order, axis=1)
         order = order[others].reshape(len(order), -1)
     return order
 
 
 def same_class(influence: Influence, self_influence: str, ranks: int = RANKS) -> np.ndarray:
-    """Whether the image at each rank has the target's label, [t, ranks] (or fewer where there are fewer images)."""
+    """Whether the image at each rank has the query's label, [q, ranks] (or fewer where there are fewer images)."""
     order = ranked(influence, self_influence)[:, :ranks]
-    return influence.train_labels[order] == influence.target_labels[:, None]
+    return influence.train_labels[order] == influence.query_labels[:, None]
 
 
-def fig8(matrices: Mapping[str, Mapping[str, Influence]], self_influence: str) -> pd.DataFrame:
-    """Share of same-class images at each influence rank, over all targets.
-
-    matrices: {role: {"train", "test"}}. Columns targets, role, rank (from 1), same_class_share, target_images, train_images,
-    chance (the share of same-class images among all).
-    """
+def fig8(head: Mapping[str, Mapping[str, Influence]], self_influence: str) -> pd.DataFrame:
+    """Share of same-class images at each influence rank, over all queries. Columns as `columns.SHARES`."""
     tables = []
-    for targets in ("train", "test"):
-        for role, pair in matrices.items():
-            influence = pair[targets]
+    for queries in ("train", "test"):
+        for role, pair in head.items():
+            influence = pair[queries]
             share = same_class(influence, self_influence).mean(0)
             mask = influence.without_self() if self_influence == "excluded" else np.ones(influence.values.shape, bool)
-            agree = influence.train_labels[None, :] == influence.target_labels[:, None]
+            agree = influence.train_labels[None, :] == influence.query_labels[:, None]
             tables.append(
                 pd.DataFrame(
                     {
-                        "targets": targets,
+                        "queries": queries,
                         "role": role,
                         "rank": np.arange(1, len(share) + 1),
                         "same_class_share": share,
-                        "target_images": len(influence.values),
+                        "query_images": len(influence.values),
                         "train_images": influence.values.shape[1],
                         "chance": agree[mask].mean(),
                     }
@@ -109,81 +107,80 @@ def fig8(matrices: Mapping[str, Mapping[str, Influence]], self_influence: str) -
     return pd.concat(tables, ignore_index=True)
 
 
-def fig8_summary(matrices: Mapping[str, Mapping[str, Influence]], self_influence: str) -> pd.DataFrame:
-    """Top-1 and "at least 3 of the top 5", in percent of the target images, beside the paper's (CIFAR-10, ImageNet sources).
+def fig8_summary(head: Mapping[str, Mapping[str, Influence]], self_influence: str) -> pd.DataFrame:
+    """Top-1 and "at least 3 of the top 5", in percent of the queries, beside the paper's (CIFAR-10, ImageNet sources).
 
-    Columns targets, role, top1_percent, paper_top1_percent, three_of_top5_percent, paper_three_of_top5_percent, target_images,
-    self_influence. The paper gives none for training images.
+    Columns as `columns.SHARES_SUMMARY`. The paper gives none for training images.
     """
     lines = []
-    for targets in ("test", "train"):
-        for role, pair in matrices.items():
-            hits = same_class(pair[targets], self_influence, 5)
-            paper = PAPER_PERCENT.get((role, targets), (np.nan, np.nan))
+    for queries in ("test", "train"):
+        for role, pair in head.items():
+            hits = same_class(pair[queries], self_influence, 5)
+            paper = PAPER_PERCENT.get((role, queries), (np.nan, np.nan))
             lines.append(
                 {
-                    "targets": targets,
+                    "queries": queries,
                     "role": role,
                     "top1_percent": 100 * hits[:, 0].mean(),
                     "paper_top1_percent": paper[0],
                     "three_of_top5_percent": 100 * (hits.sum(1) >= 3).mean(),
                     "paper_three_of_top5_percent": paper[1],
-                    "target_images": len(hits),
-                    "self_influence": self_influence if targets == "train" else "",
+                    "query_images": len(hits),
+                    "self_influence": self_influence if queries == "train" else "",
                 }
             )
     return pd.DataFrame(lines).round(2)
 
 
 def influence_all(
-    head: Mapping[str, Mapping[str, Influence]], everything: Mapping[str, Mapping[str, Influence]], self_influence: str
+    head: Mapping[str, Mapping[str, Influence]], all_weights: Mapping[str, Mapping[str, Influence]], self_influence: str
 ) -> pd.DataFrame:
-    """`fig8` of the influence through the head and of that through all fine-tuned weights, on the same targets.
+    """`fig8` of the influence through the head and of that through all fine-tuned weights, on the same queries.
 
-    The further column `through` is "head" or "all weights". Targets that only the head's matrices have are left out.
+    The further column `through` is "head" or "all weights". Queries that only the head's matrices have are left out.
     """
     tables = []
-    for through, matrices in (("head", head), ("all weights", everything)):
+    for through, matrices in (("head", head), ("all weights", all_weights)):
         same = {
-            role: {name: _rows(influence, everything[role][name].target_ids) for name, influence in pair.items()}
+            role: {name: _rows(influence, all_weights[role][name].query_ids) for name, influence in pair.items()}
             for role, pair in matrices.items()
         }
         tables.append(fig8(same, self_influence).assign(through=through))
     return pd.concat(tables, ignore_index=True)
 
 
-def _rows(influence: Influence, target_ids: np.ndarray) -> Influence:
-    rows = np.flatnonzero(np.isin(influence.target_ids, target_ids))
+def _rows(influence: Influence, query_ids: np.ndarray) -> Influence:
+    rows = np.flatnonzero(np.isin(influence.query_ids, query_ids))
     return replace(
         influence,
         values=influence.values[rows],
-        target_labels=influence.target_labels[rows],
-        target_ids=influence.target_ids[rows],
+        query_labels=influence.query_labels[rows],
+        query_ids=influence.query_ids[rows],
     )
 
 
 def fig7(
-    matrices: Mapping[str, Mapping[str, Influence]], self_influence: str
+    head: Mapping[str, Mapping[str, Influence]], self_influence: str
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Matrices divided by their Frobenius norm, both axes sorted by class, averaged down to at most CELLS a side.
 
-    Arrays {role}_{targets} float32; metadata: edges {"train", "test"} (where each class ends, as shares of the side), class_names,
+    Arrays {role}_{queries} float32; metadata: edges {"train", "test"} (where each class ends, as shares of the side), class_names,
     sizes {"train", "test"}. An image's influence on itself counts as 0 where self_influence is "excluded".
     """
     arrays, edges, sizes, names = {}, {}, {}, []
-    for role, pair in matrices.items():
-        for targets, influence in pair.items():
+    for role, pair in head.items():
+        for queries, influence in pair.items():
             values = influence.values
             if self_influence == "excluded":
                 values = np.where(influence.without_self(), values, 0.0)
             norm = np.linalg.norm(values)
             if norm > 0:
                 values = values / norm
-            rows = np.argsort(influence.target_labels, kind="stable")
+            rows = np.argsort(influence.query_labels, kind="stable")
             columns = np.argsort(influence.train_labels, kind="stable")
-            arrays[f"{role}_{targets}"] = _averaged(values[rows][:, columns]).astype(np.float32)
-            counts = np.bincount(influence.target_labels, minlength=len(influence.class_names))
-            edges[targets], sizes[targets] = (np.cumsum(counts) / counts.sum()).tolist(), len(values)
+            arrays[f"{role}_{queries}"] = _averaged(values[rows][:, columns]).astype(np.float32)
+            counts = np.bincount(influence.query_labels, minlength=len(influence.class_names))
+            edges[queries], sizes[queries] = (np.cumsum(counts) / counts.sum()).tolist(), len(values)
             names = influence.class_names
     return arrays, {"edges": edges, "sizes": sizes, "class_names": names, "self_influence": self_influence}
 
@@ -200,22 +197,22 @@ def _averaged(values: np.ndarray) -> np.ndarray:
 
 
 def fig6(
-    matrices: Mapping[str, Mapping[str, Influence]], images: Mapping[str, np.ndarray]
+    head: Mapping[str, Mapping[str, Influence]], images: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """For a test image of each class (the first ten classes, their first image), the most influential training image per role.
 
     images: train_images and test_images of the target [n, c, h, w]. Array images [1 + roles, classes, c, h, w]; metadata: rows (what each
     row is), labels and image_ids and influence, all [1 + roles, classes], class_names.
     """
-    some = next(iter(matrices.values()))["test"]
-    classes = [label for label in range(len(some.class_names)) if (some.target_labels == label).any()][:COLUMNS]
+    some = next(iter(head.values()))["test"]
+    classes = [label for label in range(len(some.class_names)) if (some.query_labels == label).any()][:COLUMNS]
     if not classes:
         raise InputError("figures/fig6.pdf: no test image was looked at. Raise 'test_images'.")
-    chosen = [int(np.flatnonzero(some.target_labels == label)[0]) for label in classes]
-    ids = some.target_ids[chosen]
+    chosen = [int(np.flatnonzero(some.query_labels == label)[0]) for label in classes]
+    ids = some.query_ids[chosen]
     picture = [images["test_images"][ids]]
     facts = {"labels": [classes], "image_ids": [ids.tolist()], "influence": [[None] * len(classes)]}
-    for pair in matrices.values():
+    for pair in head.values():
         influence = pair["test"]
         best = influence.values[chosen].argmax(1)
         best_ids = influence.train_ids[best]
@@ -223,4 +220,4 @@ def fig6(
         facts["labels"].append(influence.train_labels[best].tolist())
         facts["image_ids"].append(best_ids.tolist())
         facts["influence"].append(influence.values[chosen, best].tolist())
-    return {"images": np.stack(picture)}, {"rows": ["test image", *matrices], "class_names": some.class_names, **facts}
+    return {"images": np.stack(picture)}, {"rows": ["test image", *head], "class_names": some.class_names, **facts}

@@ -1,6 +1,6 @@
 """Tables 1 to 4: hyper-parameters, training by size, sources, targets; out of the configuration and the artefacts.
 
-`settings` is what `settings.describe` says of the configuration for the table in question.
+`settings` is what `config.resolve.describe` says of the configuration for the table in question.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,8 +12,7 @@ import pandas as pd
 from safetensors import safe_open
 
 from advtransfer.artefacts import load_tensors
-from advtransfer.robustness_rows import COLUMNS
-from advtransfer.settings import evaluated_epochs
+from advtransfer.tables.robustness import read_robustness
 
 # What the keys of a protocol are called in the paper.
 HYPER_PARAMETERS = {
@@ -30,7 +29,7 @@ HYPER_PARAMETERS = {
 
 def table1(settings: Mapping[str, Any], files: Iterable[str | Path]) -> pd.DataFrame:
     """The hyper-parameters of the experiment's protocol (paper, Table 1). Columns hyper_parameter, value."""
-    protocol = settings["settings"]
+    protocol = settings["hyper_parameters"]
     values = {
         "protocol": settings["protocol"],
         "optimiser": "SGD",
@@ -52,7 +51,7 @@ def table2(settings: Iterable[Mapping[str, Any]], files: Iterable[str | Path]) -
                 "images": size["images"],
                 "targets": " ".join(size["targets"]),
                 "epochs": size["epochs"],
-                "evaluated_after": " ".join(map(str, evaluated_epochs(size["epochs"], size["evaluate_every"]))),
+                "evaluated_after": " ".join(map(str, size["evaluated_epochs"])),
                 "seeds": size["seeds"],
                 "models": size["seeds"] * len(size["targets"]) * size["models_per_seed"],
             }
@@ -124,26 +123,3 @@ def table4(settings: Iterable[Mapping[str, Any]], files: Iterable[str | Path]) -
 def _percent(fraction: float) -> float:
     # A count of images over their number: more digits than these are rounding errors.
     return round(100 * float(fraction), 8)
-
-
-def read_robustness(files: Iterable[str | Path]) -> pd.DataFrame:
-    """The rows (`robustness_rows.COLUMNS`) of all files, one after another; no rows without files."""
-    parts = [pd.read_parquet(file) for file in files]
-    rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
-    return rows.astype({"epsilon": float, "accuracy": float})
-
-
-def source_robustness(files: Iterable[str | Path]) -> pd.DataFrame:
-    """The table of figure source_robustness: accuracy of each source against the epsilon of each norm, clean at 0.
-
-    Columns as `robustness_rows.COLUMNS`; the clean accuracy stands once for each norm that a source was attacked in.
-    """
-    rows = read_robustness(files)
-    attacked = rows[rows["norm"] != ""]
-    norms = attacked[["source", "norm"]].drop_duplicates()
-    clean = norms.merge(rows[rows["norm"] == ""].drop(columns="norm"), on="source")
-    table = pd.concat([clean, attacked], ignore_index=True)[COLUMNS]
-    return table.sort_values(["source", "norm", "epsilon"], ignore_index=True)
-
-
-TABLES = {"table1": table1, "table2": table2, "table3": table3, "table4": table4}

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from advtransfer.artefacts import save_table
-from advtransfer.published import read_log, table5_means
+from advtransfer.tables.published import read_log, table5_means
 
 
 def main() -> None:

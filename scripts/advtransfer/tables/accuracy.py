@@ -20,43 +20,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from advtransfer.config.grid import Cell, cells
 from advtransfer.errors import InputError
-from advtransfer.grid import FIGURES, ROLES, Cell, cells
+from advtransfer.tables.columns import ACCURACY, ROWS
 
-ROW_COLUMNS = [
-    "protocol",
-    "source",
-    "target",
-    "blocks",
-    "images",
-    "seed",
-    "epoch",
-    "test_accuracy",
-    "train_accuracy",
-    "test_loss",
-    "train_loss",
-    "seconds",
-]
+ROW_COLUMNS = list(ROWS)
 CELL = ["source", "target", "blocks", "images"]
 RUN = [*CELL, "seed"]
 
-TABLE_COLUMNS = [
-    "quantity",
-    "target",
-    "images",
-    "epochs",
-    "source",
-    "blocks",
-    "minus_source",
-    "minus_blocks",
-    "mean",
-    "low",
-    "high",
-    "models",
-    "models_expected",
-]
+TABLE_COLUMNS = list(ACCURACY)
 RESAMPLES = 2000
-PUBLISHED = Path(__file__).resolve().parents[2] / "resources" / "published" / "table5.csv"
 
 
 def read_rows(files: Iterable[str | Path]) -> pd.DataFrame:
@@ -143,26 +116,27 @@ def bootstrap_band(values: np.ndarray, identity: str) -> tuple[float, float]:
     return float(low), float(high)
 
 
-class _Accuracies:
+class Accuracies:
     """Test accuracies by cell and seed, of the cells of one figure; makes the lines of its table."""
 
     def __init__(self, rows: pd.DataFrame, experiment: dict[str, Any], figure: str) -> None:
+        selection = experiment["figures"][figure]
+        by_epoch = selection["x"] == "epoch"
         self.grid = list(cells(experiment, figure))
         self.sources = experiment["sources"]
         self.targets = experiment["targets"]
         place = f"experiment '{experiment['name']}', {figure}"
         if not self.grid:
-            blocks = FIGURES[figure][1]
-            images = f" at {experiment['fig3']['images']} images" if figure == "fig3" else ""
-            shown = ", ".join(FIGURES[figure][0]) or "a family of sources"
+            images = f" at {experiment['fig3']['images']} images" if by_epoch else ""
+            shown = ", ".join(selection["roles"]) or "a family of sources"
             raise InputError(
-                f"{place}: no model to draw; the figure shows {' or '.join(map(str, blocks or ()))} blocks of "
+                f"{place}: no model to draw; the figure shows {' or '.join(map(str, selection['blocks']))} blocks of "
                 f"{shown}{images}, the experiment has {experiment['blocks']} blocks of "
                 f"{', '.join(self.sources)}. Add what is missing, or leave the figure out."
             )
         mine = rows[rows["protocol"] == experiment["protocol"]]
         mine = mine.merge(pd.DataFrame(self.grid)[CELL], on=CELL)
-        if figure == "fig3":
+        if by_epoch:
             self.epochs = experiment["fig3"]["epochs"]
             require_unique(mine)
             mine = mine[mine["epoch"].isin(self.epochs)].sort_values([*RUN, "epoch"])
@@ -174,16 +148,14 @@ class _Accuracies:
                 f"{place}: none of its {len(self.grid)} cells has a model among the {len(rows)} rows of protocol(s) "
                 f"{', '.join(sorted(rows['protocol'].unique()))}. Check 'protocol', 'sources' and 'targets'."
             )
-        key = [*CELL, "epoch"] if figure == "fig3" else CELL
+        key = [*CELL, "epoch"] if by_epoch else CELL
         self.models: dict[tuple, pd.DataFrame] = {}
         for name, group in mine.groupby(key):
-            self.models[name if figure == "fig3" else (*name, None)] = group.set_index("seed")[
-                ["test_accuracy", "epoch"]
-            ]
+            self.models[name if by_epoch else (*name, None)] = group.set_index("seed")[["test_accuracy", "epoch"]]
 
-    def accuracy(self, chosen: Iterable[Cell] | None = None) -> Iterator[dict[str, Any]]:
-        """A line for each cell that has a model."""
-        for cell in self.grid if chosen is None else chosen:
+    def accuracy(self, chosen: Iterable[Cell]) -> Iterator[dict[str, Any]]:
+        """A line for each of the cells that has a model."""
+        for cell in chosen:
             for epoch in self.epochs:
                 models = self._models(cell, epoch)
                 if models is not None:
@@ -261,88 +233,19 @@ class _Accuracies:
         return line
 
 
-def _table(lines: Iterable[dict[str, Any]]) -> pd.DataFrame:
+def compare(rows: pd.DataFrame, experiment: dict[str, Any], figure: str) -> pd.DataFrame:
+    """The table (TABLE_COLUMNS) of a figure over fine-tuned models.
+
+    The accuracies of its cells, on its panels' targets; its differences, on all targets; and what is missing. The experiment's
+    `figures` says which these are (see `config.catalogue.Selection`).
+    """
+    selection = experiment["figures"][figure]
+    found = Accuracies(rows, experiment, figure)
+    shown = (cell for cell in found.grid if cell.target in selection["panels"])
+    deltas = (line for plus, minus in selection["differences"] for line in found.delta(tuple(plus), tuple(minus)))
+    lines = [*found.accuracy(shown), *deltas, *found.missing()]
     table = pd.DataFrame(lines, columns=TABLE_COLUMNS)
     return table.astype(
         {"minus_blocks": "Int64", "minus_source": "str", "epochs": "str"}
         | dict.fromkeys(("mean", "low", "high"), float)
     )
-
-
-def fig2(rows: pd.DataFrame, experiment: dict[str, Any]) -> pd.DataFrame:
-    """Accuracy against images of robust and natural at 3 blocks; robust minus natural."""
-    found = _Accuracies(rows, experiment, "fig2")
-    return _table([*found.accuracy(), *found.delta(("robust", 3), ("natural", 3)), *found.missing()])
-
-
-def fig3(rows: pd.DataFrame, experiment: dict[str, Any]) -> pd.DataFrame:
-    """Like fig2, at the experiment's `fig3` number of images and at each of its epochs."""
-    found = _Accuracies(rows, experiment, "fig3")
-    return _table([*found.accuracy(), *found.delta(("robust", 3), ("natural", 3)), *found.missing()])
-
-
-def fig4(rows: pd.DataFrame, experiment: dict[str, Any]) -> pd.DataFrame:
-    """Accuracy against images of robust at every block count; 3 blocks minus 1 block."""
-    found = _Accuracies(rows, experiment, "fig4")
-    return _table([*found.accuracy(), *found.delta(("robust", 3), ("robust", 1)), *found.missing()])
-
-
-def fig5(rows: pd.DataFrame, experiment: dict[str, Any]) -> pd.DataFrame:
-    """Accuracy of the three robust sources on two targets at 3 blocks; their differences on all targets."""
-    found = _Accuracies(rows, experiment, "fig5")
-    targets = fig5_targets(experiment)
-    accuracy = found.accuracy(cell for cell in found.grid if cell.target in targets)
-    pairs = (("linf_small", "linf_large"), ("robust", "linf_small"), ("robust", "linf_large"))
-    deltas = (line for plus, minus in pairs for line in found.delta((plus, 3), (minus, 3)))
-    return _table([*accuracy, *deltas, *found.missing()])
-
-
-def fig5_targets(experiment: dict[str, Any]) -> list[str]:
-    """The targets of fig5 (a, b): the paper's CIFAR-10 and SVHN where the experiment has both, else its first two."""
-    paper = ["cifar10", "svhn"]
-    return paper if set(paper) <= set(experiment["targets"]) else experiment["targets"][:2]
-
-
-def fig10(rows: pd.DataFrame, experiment: dict[str, Any]) -> pd.DataFrame:
-    """Like fig4, for each source."""
-    found = _Accuracies(rows, experiment, "fig10")
-    deltas = (line for role in ROLES for line in found.delta((role, 3), (role, 1)))
-    return _table([*found.accuracy(), *deltas, *found.missing()])
-
-
-def epsilon(rows: pd.DataFrame, experiment: dict[str, Any]) -> pd.DataFrame:
-    """Accuracy of every source of a family at 3 blocks and at the experiment's `epsilon` sizes (beyond the paper)."""
-    found = _Accuracies(rows, experiment, "epsilon")
-    return _table([*found.accuracy(), *found.missing()])
-
-
-def table5(rows: pd.DataFrame, experiment: dict[str, Any], published: str | Path = PUBLISHED) -> pd.DataFrame:
-    """Mean last-epoch test accuracy at 3 blocks, in percent, of every cell that has a model, in the experiment's order.
-
-    Columns target, images, source, accuracy_percent, models, published_percent. The last is the paper's value of the same
-    target, size and source, out of the file `published`; it is empty where the paper or that file has none, and for any
-    other protocol than the paper's.
-    """
-    found = _Accuracies(rows, experiment, "table5")
-    printed = pd.read_csv(published).set_index(["target", "images", "source"])["published_percent"]
-    lines = []
-    for target in experiment["targets"]:
-        mine = [cell for cell in found.grid if cell.target == target]
-        for cell in sorted(mine, key=lambda cell: cell.images):  # stable: sources stay in the order of their roles
-            models = found.models.get((cell.source, target, cell.blocks, cell.images, None))
-            if models is not None:
-                value = printed.get((target, cell.images, cell.source), np.nan)
-                lines.append(
-                    {
-                        "target": target,
-                        "images": cell.images,
-                        "source": cell.source,
-                        "accuracy_percent": 100 * models["test_accuracy"].mean(),
-                        "models": len(models),
-                        "published_percent": value if experiment["protocol"] == "paper" else np.nan,
-                    }
-                )
-    return pd.DataFrame(lines)
-
-
-TABLES = {"fig2": fig2, "fig3": fig3, "fig4": fig4, "fig5": fig5, "fig10": fig10, "epsilon": epsilon, "table5": table5}

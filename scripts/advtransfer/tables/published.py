@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from advtransfer.errors import InputError
-from advtransfer.tables import ROW_COLUMNS, RUN, interrupts, last_rows
+from advtransfer.tables.accuracy import ROW_COLUMNS, RUN, interrupts, last_rows
+from advtransfer.targets.catalogue import PAPER_TARGETS
 
 PROTOCOL = "paper"
 SOURCES = {0: "natural", 3: "l2_3", 4: "linf_4", 8: "linf_8"}
@@ -17,14 +18,7 @@ FROM_SCRATCH = -1  # a source_eps that is no source: training without one, which
 BLOCKS = (0, 1, 3, 9)
 
 # The target's images for training: what the paper calls "all".
-ALL_IMAGES = {
-    "cifar100": 50_000,
-    "cifar10": 50_000,
-    "svhn": 73_257,
-    "fmnist": 60_000,
-    "kmnist": 60_000,
-    "mnist": 60_000,
-}
+ALL_IMAGES = {target: data_set.train for target, data_set in PAPER_TARGETS.items()}
 SIZES = tuple(100 * 2**power for power in range(9))
 
 # column of the log: column of the rows

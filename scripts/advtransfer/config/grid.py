@@ -1,9 +1,9 @@
 """The grid of fine-tuned models: which cells an experiment has, which a figure draws, and where their rows lie.
 
-An experiment is used in its resolved form, a JSON-compatible dict made by `settings.resolve_experiment`:
+An experiment is used in its resolved form, a JSON-compatible dict made by `resolve.resolve_experiment`:
 
     name, protocol      str
-    sources             {role: source}, roles out of ROLES
+    sources             {role: source}, roles out of `catalogue.ROLES`
     targets             [target], in drawing order
     labels              {source or target: the words a figure shows}
     sizes               {target: [[images, models], ...]}, ascending; models is the number of seeds
@@ -11,6 +11,7 @@ An experiment is used in its resolved form, a JSON-compatible dict made by `sett
     fig3                {"images": int, "epochs": [int, ...]}
     epsilon             {"sources": [{"source": str, "norm": str or null, "epsilon": float}, ...], "images": [int, ...]};
                         the natural source has norm null and epsilon 0
+    figures             {name: {"roles", "blocks", "x", "differences", "panels"}}: see `catalogue.Selection`; what is drawn from rows
     rows                path of one file that holds all rows, or null where every chunk of seeds has a file of its own
     seeds_per_job       [[up to images, seeds], ...]
 """
@@ -18,20 +19,6 @@ An experiment is used in its resolved form, a JSON-compatible dict made by `sett
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
-
-# The main comparison is natural against robust (the paper: L2, epsilon 3); figures 5 and 10 add two Linf sources.
-ROLES = ("natural", "robust", "linf_small", "linf_large")
-
-# figure: (roles, blocks), None standing for all that the experiment has. The paper compares sources at 3 blocks.
-FIGURES: dict[str, tuple[tuple[str, ...], tuple[int, ...] | None]] = {
-    "fig2": (("natural", "robust"), (3,)),
-    "fig3": (("natural", "robust"), (3,)),
-    "fig4": (("robust",), (0, 1, 3, 9)),
-    "fig5": (("robust", "linf_small", "linf_large"), (3,)),
-    "fig10": (ROLES, (0, 1, 3, 9)),
-    "epsilon": ((), (3,)),  # its sources are a family, not roles
-    "table5": (ROLES, (3,)),
-}
 
 
 @dataclass(frozen=True)
@@ -47,19 +34,19 @@ class Cell:
 
 def cells(experiment: dict[str, Any], figure: str) -> Iterator[Cell]:
     """The cells of the experiment that a figure or table draws."""
-    roles, blocks = FIGURES[figure]
-    sources = [experiment["sources"][role] for role in roles if role in experiment["sources"]]
-    if figure == "epsilon":
+    selection = experiment["figures"][figure]
+    sources = [experiment["sources"][role] for role in selection["roles"] if role in experiment["sources"]]
+    if selection["x"] == "epsilon":
         sources = [rung["source"] for rung in experiment["epsilon"]["sources"]]
     for source in sources:
         for target in experiment["targets"]:
             for count in experiment["blocks"]:
-                if blocks is not None and count not in blocks:
+                if count not in selection["blocks"]:
                     continue
                 for images, models in experiment["sizes"][target]:
-                    if figure == "fig3" and images != experiment["fig3"]["images"]:
+                    if selection["x"] == "epoch" and images != experiment["fig3"]["images"]:
                         continue
-                    if figure == "epsilon" and images not in experiment["epsilon"]["images"]:
+                    if selection["x"] == "epsilon" and images not in experiment["epsilon"]["images"]:
                         continue
                     yield Cell(source, target, count, images, models)
 
@@ -73,14 +60,17 @@ def chunks(models: int, images: int, seeds_per_job: list[list[int]]) -> list[tup
     return [(first, min(first + length, models) - 1) for first in range(0, models, length)]
 
 
-def transfer_jobs(experiment: dict[str, Any], figures: Iterable[str] = FIGURES) -> dict[str, tuple[Cell, int]]:
-    """{file of rows: (its cell, how many seeds it holds)} for each transfer job that figures need, once; none for published rows."""
+def transfer_jobs(experiment: dict[str, Any], figures: Iterable[str] | None = None) -> dict[str, tuple[Cell, int]]:
+    """{file of rows: (its cell, how many seeds it holds)} for each transfer job that some figures need, or all, once.
+
+    None for published rows.
+    """
     if experiment["rows"] is not None:
         return {}
     return {
         f"results/transfer/{experiment['protocol']}/{cell.source}/{cell.target}"
         f"/blocks{cell.blocks}_n{cell.images}/seeds{first}-{last}.parquet": (cell, last - first + 1)
-        for figure in figures
+        for figure in (experiment["figures"] if figures is None else figures)
         for cell in cells(experiment, figure)
         for first, last in chunks(cell.models, cell.images, experiment["seeds_per_job"])
     }

@@ -15,7 +15,7 @@ from figures.footer import name_of
 ROLE_LOOKS = {"robust": {"color": "#c1272d", "linestyle": "-"}, "natural": {"color": "black", "linestyle": "--"}}
 
 THROUGH = {"head": {"alpha": 0.4, "linewidth": 1.0}, "all weights": {"linewidth": 1.5}}
-PANELS = {"train": "training images as targets", "test": "test images as targets"}
+PANELS = {"train": "training images as queries", "test": "test images as queries"}
 
 
 def role_label(experiment: dict[str, Any], role: str) -> str:
@@ -37,20 +37,20 @@ def footer(experiment: dict[str, Any], part: str, words: str = "") -> str:
     return f"{head}\n{words}" if words else head
 
 
-def influence_words(experiment: dict[str, Any], targets: bool = True) -> str:
-    """How influence was computed."""
+def influence_words(experiment: dict[str, Any], ranked: bool = True) -> str:
+    """How influence was computed; with `ranked`, whether an image's influence on itself counts."""
     settings = experiment["influence"]
     cut = (
         f"damping {settings['damping']:g}"
         if settings["damping"]
         else f"eigenvalues above {settings['pinv_rcond']:g} of the largest"
     )
-    own = f" An image's influence on itself is {settings['self_influence']}." if targets else ""
+    own = f" An image's influence on itself is {settings['self_influence']}." if ranked else ""
     return f"Influence on the loss through the last layer ({cut}); positive is helpful.{own}"
 
 
 def draw_shares(table: pd.DataFrame, experiment: dict[str, Any]) -> Figure:
-    """(a) training images, (b) test images as targets: share of same-class images at each influence rank.
+    """(a) training images, (b) test images as queries: share of same-class images at each influence rank.
 
     Where the table tells what influence goes through (column `through`), the head's lines are pale and thin.
     """
@@ -64,17 +64,17 @@ def draw_shares(table: pd.DataFrame, experiment: dict[str, Any]) -> Figure:
     ]
     handles.append(Line2D([], [], color="0.6", linestyle=":", label="any training image"))
     legend = style.Legend(handles)
-    counts = {name: table.loc[table["targets"] == name, "target_images"].max() for name in PANELS}
+    counts = {name: table.loc[table["queries"] == name, "query_images"].max() for name in PANELS}
     words = (
         f"Shares over {counts['train']:,} training and {counts['test']:,} test images. {influence_words(experiment)}"
     )
     if ways != [""]:
         words += " All weights: convolutions and head of the trained blocks, by EK-FAC (kronfluence)."
     made = style.canvas(width, high + over + under, legend.height(width), footer(experiment, "influence", words))
-    for column, (targets, title) in enumerate(PANELS.items()):
+    for column, (queries, title) in enumerate(PANELS.items()):
         x = left + column * (wide + gap)
         ax = made.axes(x, made.top - over - high, wide, high)
-        part = table[table["targets"] == targets]
+        part = table[table["queries"] == queries]
         for role, way in lines:
             mine = part[(part["role"] == role) & ((part["through"] == way) if way else True)]
             ax.plot(mine["rank"], 100 * mine["same_class_share"], **_look(role, way))

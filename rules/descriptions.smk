@@ -1,0 +1,25 @@
+# Tables 1 to 4: what the configuration and the artefacts say of an experiment.
+
+
+rule describe:
+    input:
+        lambda wildcards: inputs.described_files(config, EXPERIMENT, wildcards.figure),
+    output:
+        csv="figures/{figure}.csv",
+        markdown="figures/{figure}.md",
+    log:
+        "results/logs/figures/{figure}.log",
+    wildcard_constraints:
+        figure=any_of(entries("protocol", "sources", "targets")),
+    conda:
+        "../envs/torch.yaml"
+    params:
+        tabulate=lambda wildcards: CATALOGUE[wildcards.figure].tabulate,
+        settings=lambda wildcards: as_json(
+            resolve.describe(config, EXPERIMENT, wildcards.figure)
+        ),
+        code=lambda wildcards: code_of_table("describe.py", wildcards.figure),
+    shell:
+        "python scripts/describe.py --tabulate {params.tabulate} --settings {params.settings:q}"
+        " --files {input} --csv {output.csv} --markdown {output.markdown}"
+        f"{LOGGED}"

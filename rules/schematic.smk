@@ -1,0 +1,22 @@
+# Which layers each fine-tuning setting trains (figure 9), read off the network.
+
+
+rule schematic:
+    output:
+        "results/tables/{experiment}/fig9.csv",
+    log:
+        "results/logs/tables/{experiment}/fig9.log",
+    conda:
+        "../envs/torch.yaml"
+    params:
+        # The natural source's entry: the figure shows a network, and needs none of its weights.
+        source=as_json(
+            resolve.resolve_source(config["sources"][EXPERIMENT["sources"]["natural"]])
+        ),
+        classes=COUNTS[EXPERIMENT["targets"][0]]["classes"],
+        blocks=as_json(EXPERIMENT["blocks"]),
+        code=code_of("schematic.py"),
+    shell:
+        "python scripts/schematic.py --source {params.source:q} --classes {params.classes}"
+        " --blocks {params.blocks:q} --output {output}"
+        f"{LOGGED}"

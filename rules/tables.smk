@@ -1,0 +1,63 @@
+# Tables over fine-tuned models: of exactly what a figure draws, and table 5.
+
+
+rule published_rows:
+    input:
+        f"results/downloads/{Path(config['published']['url']).name}",
+    output:
+        inputs.PUBLISHED_ROWS,
+    log:
+        "results/logs/published/rows.log",
+    conda:
+        "../envs/figures.yaml"
+    params:
+        code=code_of("published_rows.py"),
+    shell:
+        "python scripts/published_rows.py --log {input} --output {output}" f"{LOGGED}"
+
+
+rule table:
+    input:
+        rows=lambda wildcards: inputs.experiment_rows(
+            EXPERIMENT, wildcards.experiment, wildcards.figure
+        ),
+        # The paper's own values, which only table 5 shows beside ours.
+        published=lambda wildcards: (
+            "resources/published/table5.csv" if wildcards.figure == "table5" else []
+        ),
+    output:
+        "results/tables/{experiment}/{figure}.csv",
+    log:
+        "results/logs/tables/{experiment}/{figure}.log",
+    wildcard_constraints:
+        figure=any_of(entries("rows")),
+    conda:
+        "../envs/figures.yaml"
+    params:
+        tabulate=lambda wildcards: CATALOGUE[wildcards.figure].tabulate,
+        experiment=lambda wildcards: shown(wildcards.figure),
+        code=lambda wildcards: code_of_table("table.py", wildcards.figure),
+    # The script finds its thousands of input files by itself: they would not fit into a command line.
+    shell:
+        "python scripts/table.py --figure {wildcards.figure} --tabulate {params.tabulate}"
+        " --experiment {params.experiment:q} --output {output}"
+        f"{LOGGED}"
+
+
+rule table5:
+    input:
+        f"results/tables/{EXPERIMENT['name']}/table5.csv",
+    output:
+        csv="figures/table5.csv",
+        markdown="figures/table5.md",
+    log:
+        "results/logs/figures/table5.log",
+    conda:
+        "../envs/figures.yaml"
+    params:
+        experiment=shown("table5"),
+        code=code_of("table5.py"),
+    shell:
+        "cp {input} {output.csv} && python scripts/table5.py --table {input}"
+        " --experiment {params.experiment:q} --markdown {output.markdown}"
+        f"{LOGGED}"

@@ -1,0 +1,384 @@
+"""Everything that can be asked for: the figures and tables, one entry each, and the artefacts that lie behind them.
+
+Rules get an entry's facts as parameters and no job imports this module: a new caption redraws the figure that shows it, and
+nothing else. To add a figure: an entry here, a function of `advtransfer.tables` that makes its table (an existing one may do), a module
+of scripts/figures with draw(table, experiment), and a test (CONTRIBUTING.md).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from advtransfer.tables import columns
+
+# The main comparison is natural against robust (the paper: L2, epsilon 3); figures 5 and 10 add two Linf sources.
+ROLES = ("natural", "robust", "linf_small", "linf_large")
+
+MAIN = "Utrera et al. 2020"
+OURS = "beyond the paper"
+
+CATEGORIES = {
+    "accuracy": "Accuracy after transfer",
+    "influence": "Which training images matter",
+    "networks": "Inside the networks",
+    "sources": "Source networks",
+    "settings": "Settings",
+}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which fine-tuned models a figure shows.
+
+    roles: of the sources; none where `x` is "epsilon": there the sources are a ladder. blocks: trained block counts. x: what the
+    horizontal axis is: "images", "epoch" (at one number of images) or "epsilon" (of the source). differences: pairs of (role, blocks), the
+    second subtracted from the first. panels: the targets whose accuracy is shown, or the experiment's first ones where it lacks
+    one of them; all targets by default.
+    """
+
+    roles: tuple[str, ...]
+    blocks: tuple[int, ...]
+    x: str = "images"
+    differences: tuple[tuple[tuple[str, int], tuple[str, int]], ...] = ()
+    panels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A figure or table.
+
+    name: of its files in figures/ and results/tables/. paper, section: what it reproduces; no section beyond the papers. caption: one line. category: a key of
+    CATEGORIES. drawn_from: what it is made of: "rows" (of fine-tuned models), "influence", "influence_all" (through all
+    weights), "networks" (fine-tuned ones, looked into), "architecture", "robustness" (of the sources), or, for tables of the configuration, "protocol", "sources" and "targets".
+    tabulate: the function of `advtransfer.tables` that makes its table, "module.function"; empty where a rule of its own makes it.
+    table: the ending of its table's file. columns: of that table. endings: of its files in figures/. stem: of these files' name, where it is
+    not the entry's.
+    """
+
+    name: str
+    paper: str
+    section: str
+    caption: str
+    category: str
+    drawn_from: str
+    tabulate: str = ""
+    table: str = "csv"
+    columns: Mapping[str, str] | None = None
+    selection: Selection | None = None
+    endings: tuple[str, ...] = ("pdf", "png")
+    stem: str = ""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The files that Snakemake makes of it."""
+        return tuple(f"figures/{self.stem or self.name}.{ending}" for ending in self.endings)
+
+
+_ENTRIES = (
+    Entry(
+        "fig1",
+        MAIN,
+        "Fig. 1",
+        "Images that drive a penultimate unit up, for the natural and the robust source",
+        "networks",
+        "networks",
+        table="safetensors",
+    ),
+    Entry(
+        "fig2",
+        MAIN,
+        "Fig. 2",
+        "Accuracy against training images, robust and natural, and their difference",
+        "accuracy",
+        "rows",
+        "accuracy.compare",
+        columns=columns.ACCURACY,
+        selection=Selection(("natural", "robust"), (3,), differences=((("robust", 3), ("natural", 3)),)),
+    ),
+    Entry(
+        "fig3",
+        MAIN,
+        "Fig. 3",
+        "Accuracy against epoch, robust and natural, and their difference",
+        "accuracy",
+        "rows",
+        "accuracy.compare",
+        columns=columns.ACCURACY,
+        selection=Selection(("natural", "robust"), (3,), "epoch", ((("robust", 3), ("natural", 3)),)),
+    ),
+    Entry(
+        "fig4",
+        MAIN,
+        "Fig. 4",
+        "Accuracy of the robust source by trained blocks, and 3 blocks minus 1",
+        "accuracy",
+        "rows",
+        "accuracy.compare",
+        columns=columns.ACCURACY,
+        selection=Selection(("robust",), (0, 1, 3, 9), differences=((("robust", 3), ("robust", 1)),)),
+    ),
+    Entry(
+        "fig5",
+        MAIN,
+        "Fig. 5",
+        "Which threat the robust source was trained against: L2 and two Linf sources",
+        "accuracy",
+        "rows",
+        "accuracy.compare",
+        columns=columns.ACCURACY,
+        selection=Selection(
+            ("robust", "linf_small", "linf_large"),
+            (3,),
+            # In the paper's order: (c) the two Linf sources, (d, e) L2 against each of them.
+            differences=(
+                (("linf_small", 3), ("linf_large", 3)),
+                (("robust", 3), ("linf_small", 3)),
+                (("robust", 3), ("linf_large", 3)),
+            ),
+            panels=("cifar10", "svhn"),
+        ),
+    ),
+    Entry(
+        "fig6",
+        MAIN,
+        "Fig. 6, section 6",
+        "Test images and the training images that are most influential on them",
+        "influence",
+        "influence",
+        "influence.fig6",
+        table="safetensors",
+    ),
+    Entry(
+        "fig7",
+        MAIN,
+        "Fig. 7, section 6",
+        "Influence of training images on training and test images, sorted by class",
+        "influence",
+        "influence",
+        "influence.fig7",
+        table="safetensors",
+    ),
+    Entry(
+        "fig8",
+        MAIN,
+        "Fig. 8, section 6",
+        "How often the most influential training images have the query's class",
+        "influence",
+        "influence",
+        "influence.fig8",
+        columns=columns.SHARES,
+    ),
+    Entry(
+        "fig8_summary",
+        MAIN,
+        "section 6",
+        "Top 1 and at least 3 of the top 5 of figure 8, beside the paper's",
+        "influence",
+        "influence",
+        "influence.fig8_summary",
+        columns=columns.SHARES_SUMMARY,
+        endings=("csv",),
+        stem="fig8",
+    ),
+    Entry(
+        "fig9",
+        MAIN,
+        "Fig. 9",
+        "Which layers each fine-tuning setting trains",
+        "networks",
+        "architecture",
+        columns=columns.TRAINED_PARTS,
+    ),
+    Entry(
+        "fig10",
+        MAIN,
+        "Fig. 10",
+        "Accuracy of every source by trained blocks, and 3 blocks minus 1",
+        "accuracy",
+        "rows",
+        "accuracy.compare",
+        columns=columns.ACCURACY,
+        selection=Selection(ROLES, (0, 1, 3, 9), differences=tuple(((role, 3), (role, 1)) for role in ROLES)),
+    ),
+    Entry(
+        "epsilon",
+        OURS,
+        "",
+        "Accuracy against the epsilon that the source was trained with",
+        "accuracy",
+        "rows",
+        "accuracy.compare",
+        columns=columns.ACCURACY,
+        selection=Selection((), (3,), "epsilon"),
+    ),
+    Entry(
+        "influence_all",
+        OURS,
+        "",
+        "Figure 8 through all fine-tuned weights, beside that through the head",
+        "influence",
+        "influence_all",
+        "influence.influence_all",
+        columns=columns.SHARES_THROUGH,
+    ),
+    Entry(
+        "source_robustness",
+        OURS,
+        "",
+        "Accuracy of the sources on their own test images, under attack",
+        "sources",
+        "robustness",
+        "robustness.source_robustness",
+        columns=columns.ROBUSTNESS,
+    ),
+    Entry(
+        "table1",
+        MAIN,
+        "Table 1",
+        "Hyper-parameters of the protocol",
+        "settings",
+        "protocol",
+        "descriptions.table1",
+        columns=columns.TABLE1,
+        endings=("csv", "md"),
+    ),
+    Entry(
+        "table2",
+        MAIN,
+        "Table 2, appendix B",
+        "Epochs, evaluations, seeds and models by number of images",
+        "settings",
+        "protocol",
+        "descriptions.table2",
+        columns=columns.TABLE2,
+        endings=("csv", "md"),
+    ),
+    Entry(
+        "table3",
+        MAIN,
+        "Table 3",
+        "Sources, their clean and their robust accuracy",
+        "sources",
+        "sources",
+        "descriptions.table3",
+        columns=columns.TABLE3,
+        endings=("csv", "md"),
+    ),
+    Entry(
+        "table4",
+        MAIN,
+        "Table 4",
+        "Targets and their counts",
+        "settings",
+        "targets",
+        "descriptions.table4",
+        columns=columns.TABLE4,
+        endings=("csv", "md"),
+    ),
+    Entry(
+        "table5",
+        MAIN,
+        "Table 5",
+        "Accuracy by target, number of images and source, beside the published values",
+        "accuracy",
+        "rows",
+        "table5.table5",
+        columns=columns.TABLE5,
+        selection=Selection(ROLES, (3,)),
+        endings=("csv", "md"),
+    ),
+)
+CATALOGUE = {entry.name: entry for entry in _ENTRIES}
+DRAWN = {name: entry for name, entry in CATALOGUE.items() if "pdf" in entry.endings}
+FROM_ROWS = {name: entry for name, entry in CATALOGUE.items() if entry.drawn_from == "rows"}
+
+
+def entries(*drawn_from: str, endings: tuple[str, ...] | None = None, table: str | None = None) -> list[str]:
+    """Names of the entries that are drawn from these, or from anything; with these endings, or with this ending of their table, only."""
+    return [
+        name
+        for name, entry in CATALOGUE.items()
+        if (not drawn_from or entry.drawn_from in drawn_from)
+        and (endings is None or entry.endings == endings)
+        and (table is None or entry.table == table)
+    ]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A kind of file in results/. path: with wildcards in {}. columns: of a table, or the tensors of a safetensors file."""
+
+    path: str
+    holds: str
+    columns: Mapping[str, str]
+
+
+_IMAGES = "uint8 [n, c, h, w] at native resolution"
+_NETWORK = {"conv1.weight, ..., fc.bias": "the state dict, in torchvision's names"}
+_CELL = "{protocol}/{source}/{target}/blocks{blocks}_n{images}"
+_QUERIES = {
+    "train_labels, test_labels": "int64 [n]",
+    "train_image_ids, test_image_ids": "positions in the target's training and test images, int64 [n]",
+}
+RESULTS = (
+    Result(
+        "results/sources/{source}.safetensors",
+        "A source network. Metadata: architecture, classes, resolution, normalisation, threat, and origin (a checkpoint, or the training "
+        "record). `results/sources/{source}.json` is the training record of a source that was trained here.",
+        _NETWORK,
+    ),
+    Result(
+        "results/targets/{target}.safetensors",
+        "A target data set. Metadata: class names, origin.",
+        {"train_images, test_images": _IMAGES, "train_labels, test_labels": "int64 [n]"},
+    ),
+    Result(
+        "results/subsets/{target}/n{images}.parquet",
+        "The random subsets of one size, shared by every source and block count.",
+        columns.SUBSETS,
+    ),
+    Result(
+        f"results/transfer/{_CELL}/seeds{{first}}-{{last}}.parquet",
+        "One row for each evaluated epoch of each fine-tuned model. `results/models/.../*.parquet` and `results/published/rows.parquet` (the "
+        "authors' logs) have the same columns.",
+        columns.ROWS,
+    ),
+    Result(
+        f"results/models/{_CELL}_seed{{seed}}.safetensors",
+        "A fine-tuned network, where a figure looks into one. Metadata as of a source, and what it was fine-tuned on.",
+        _NETWORK,
+    ),
+    Result(
+        f"results/features/{_CELL}_seed{{seed}}.safetensors",
+        "What a fine-tuned network makes of its training images and of test images.",
+        {
+            "train_features, test_features": "penultimate features, float32 [n, p]",
+            "train_logits, test_logits": "float64 [n, classes]",
+            **_QUERIES,
+        },
+    ),
+    Result(
+        f"results/influence/{_CELL}_seed{{seed}}.safetensors",
+        "Influence through the head. Rows are queries (images whose loss is influenced), columns training images; positive is helpful.",
+        {
+            "influence_train": "on training images, float64 [n, n], nats per unit of weight",
+            "influence_test": "on test images, float64 [m, n]",
+            **_QUERIES,
+        },
+    ),
+    Result(
+        f"results/influence_all/{_CELL}_seed{{seed}}.safetensors",
+        "Influence through all fine-tuned weights, on some of the images.",
+        {
+            "influence_train": "on training images, float32 [q, n]",
+            "influence_test": "on test images, float32 [q, n]",
+            "train_query_image_ids": "which training images are queries, int64 [q]",
+            **_QUERIES,
+        },
+    ),
+    Result("results/robustness/{source}.parquet", "How robust a source is on its own test images.", columns.ROBUSTNESS),
+    Result("results/tables/{experiment}/{figure}.csv, .safetensors", "Exactly what a figure draws; columns above.", {}),
+    Result("results/downloads/", "Checkpoints, archives and logs as they came, verified.", {}),
+    Result(
+        "results/logs/, results/benchmarks/", "What each job said, and what it took (Snakemake's benchmark files).", {}
+    ),
+)

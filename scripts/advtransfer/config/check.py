@@ -1,0 +1,164 @@
+"""The whole configuration checked, before any job starts: against the schema, and all names in it against each other.
+
+Every finding is an InputError with one line: the key, what was found, the remedy. No torch here: this runs at every
+start of Snakemake, dry runs included.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from advtransfer.config.catalogue import DRAWN, ROLES
+from advtransfer.config.values import UNLIMITED, parse_epsilon, require_known, seeds_at, suggest
+from advtransfer.errors import InputError
+from advtransfer.targets.catalogue import TORCHVISION
+
+
+def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
+    """Check the whole configuration against the schema and all names in it against each other.
+
+    Raises InputError for the first finding.
+    """
+    schema = yaml.safe_load(Path(schema_file).read_text(encoding="utf-8"))
+    # Names that the catalogues hold; the schema has a place for each.
+    schema["$defs"]["style_name"]["enum"] = ["all", *DRAWN]
+    schema["$defs"]["torchvision_dataset"]["enum"] = list(TORCHVISION)
+    schema["$defs"]["roles"]["properties"] = {role: {"type": "string"} for role in ROLES}
+    errors = list(Draft202012Validator(schema).iter_errors(config))
+    if errors:
+        raise InputError(_one_line(_deepest(min(errors, key=lambda error: list(map(str, error.absolute_path))))))
+    require_known(config["experiment"], config["experiments"], "experiment", "experiment")
+    for name, schedule in config["seed_schedules"].items():
+        _check_steps(schedule, f"seed_schedules.{name}")
+    _check_steps(config["seeds_per_job"], "seeds_per_job")
+    for name, protocol in config["protocols"].items():
+        _check_steps(protocol["epochs"], f"protocols.{name}.epochs")
+        if "views" in protocol and (protocol["augmentation"] == "none" or protocol["batch_norm"] == "adapt"):
+            raise InputError(
+                f"config: protocols.{name}.views: found {protocol['views']}, but fixed views need an augmentation, and frozen "
+                "layers that do not adapt. Set 'augmentation: paper' and 'batch_norm: frozen' or 'target', or remove 'views'."
+            )
+    for name, source in config["sources"].items():
+        if source["kind"] == "train":
+            require_known(source["dataset"], config["targets"], f"sources.{name}.dataset", "target")
+        if source.get("threat"):
+            _check_threat(source["threat"], f"sources.{name}.threat")
+    _check_downloads(config)
+    for name, target in config["targets"].items():
+        if "resize" in target and target["resize"] < target.get("resolution", target["resize"] + 1):
+            raise InputError(
+                f"config: targets.{name}.resize: found {target['resize']}, with resolution {target.get('resolution')}. Give a "
+                "resolution that is not larger; ImageNet's are 256 and 224."
+            )
+    for name, experiment in config["experiments"].items():
+        _check_experiment(config, name, experiment)
+    _check_robustness(config)
+
+
+def _check_downloads(config: Mapping[str, Any]) -> None:
+    """Two downloads under one name would be one file, and one of the two sources another network than it says."""
+    owners = {Path(config["published"]["url"]).name: "published.url"}
+    for name, source in config["sources"].items():
+        if source["kind"] == "download":
+            key = f"sources.{name}.file"
+            if source["file"] in owners:
+                raise InputError(
+                    f"config: {key}: found '{source['file']}', which is the file of {owners[source['file']]} too. "
+                    "Give each download a name of its own."
+                )
+            owners[source["file"]] = key
+
+
+def _deepest(error: ValidationError) -> ValidationError:
+    """The branch of an anyOf that fits best: the one chosen by the entry's own 'kind', else the last."""
+    while error.context:
+        error = max(error.context, key=lambda part: (len(part.absolute_path), part.validator != "type"))
+    return error
+
+
+def _one_line(error: ValidationError) -> str:
+    key = ".".join(map(str, error.absolute_path)) or "top level"
+    found, value = error.instance, error.validator_value
+    if error.validator == "additionalProperties":
+        known = list(error.schema["properties"])
+        unknown = next(name for name in found if name not in known)
+        return f"config: {key}: unknown key '{unknown}'. {suggest(str(unknown), known)}"
+    if error.validator == "required":
+        absent = next(name for name in value if name not in found)
+        return f"config: {key}: key '{absent}' is missing. Add it."
+    if error.validator == "uniqueItems":
+        twice = next(item for index, item in enumerate(found) if item in found[:index])
+        return f"config: {key}: {twice} is listed twice. Remove one."
+    if "description" in error.schema:
+        remedy = error.schema["description"]
+    elif error.validator == "enum":
+        remedy = suggest(str(found), map(str, value))
+    else:
+        remedy = f"It must satisfy {error.validator}: {value}."
+    return f"config: {key}: found {found!r}. {remedy}"
+
+
+def _check_steps(steps: list[Mapping[str, int]], key: str) -> None:
+    limits = [step.get("images_up_to", UNLIMITED) for step in steps]
+    if limits != sorted(set(limits)) or limits[-1] != UNLIMITED:
+        raise InputError(
+            f"config: {key}: found images_up_to limits {limits[:-1]}. They must rise, and the last entry must have none."
+        )
+
+
+def _check_threat(threat: Mapping[str, Any], key: str) -> None:
+    epsilon = parse_epsilon(threat["epsilon"], f"{key}.epsilon")
+    if epsilon <= 0:
+        raise InputError(f"config: {key}.epsilon: found {threat['epsilon']}. Use a positive radius, or 'threat: null'.")
+    if threat["norm"] == "linf" and epsilon > 1:
+        raise InputError(
+            f"config: {key}.epsilon: found {threat['epsilon']} for linf, but pixels lie in [0, 1]. "
+            f"Write {threat['epsilon']}/255."
+        )
+
+
+def _check_experiment(config: Mapping[str, Any], name: str, experiment: Mapping[str, Any]) -> None:
+    key = f"experiments.{name}"
+    require_known(experiment["protocol"], config["protocols"], f"{key}.protocol", "protocol")
+    for role, source in experiment["sources"].items():
+        require_known(source, config["sources"], f"{key}.sources.{role}", "source")
+    if "natural" not in experiment["sources"]:
+        raise InputError(
+            f"config: {key}.sources: found {', '.join(experiment['sources'])}, but no 'natural' source to compare with. "
+            "Add 'natural: NAME'."
+        )
+    used = list(experiment["sources"].values())
+    twice = [source for source in used if used.count(source) > 1]
+    if twice:
+        raise InputError(f"config: {key}.sources: '{twice[0]}' fills two roles. Give each role a source of its own.")
+    for target in experiment["targets"]:
+        require_known(target, config["targets"], f"{key}.targets", "target")
+    if isinstance(experiment["seeds"], str):
+        require_known(experiment["seeds"], config["seed_schedules"], f"{key}.seeds", "schedule")
+    most = len(config["seeds"])
+    for images in (0, UNLIMITED):
+        asked = seeds_at(config, experiment, images)
+        if asked > most:
+            raise InputError(
+                f"config: {key}.seeds: found {asked}, but 'seeds' lists {most}. Lower it or list more seeds."
+            )
+
+
+def _check_robustness(config: Mapping[str, Any]) -> None:
+    families = {source["family"]: None for source in config["sources"].values() if "family" in source}
+    for family, target in config["robustness"]["test_data"].items():
+        require_known(family, families, "robustness.test_data", "family of sources")
+        if target is not None:
+            require_known(target, config["targets"], f"robustness.test_data.{family}", "target")
+    for norm, epsilons in config["robustness"]["epsilons"].items():
+        for epsilon in epsilons:
+            _check_threat({"norm": norm, "epsilon": epsilon}, f"robustness.epsilons.{norm}")
+    if config["robustness"]["attack"] == "autoattack" and config["robustness"]["restarts"] != 1:
+        raise InputError(
+            f"config: robustness.restarts: found {config['robustness']['restarts']}, but AutoAttack has restarts of its "
+            "own. Set it to 1."
+        )

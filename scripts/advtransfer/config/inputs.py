@@ -1,0 +1,138 @@
+"""What rules read: the files behind a source, a figure or a table, and what an experiment lacks for one. No torch here.
+
+`config` is the whole configuration, checked; `experiment` and `inspection` are resolved (see `grid` and `inspection`).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from advtransfer.config.catalogue import CATALOGUE, Entry
+from advtransfer.config.grid import row_files
+from advtransfer.config.inspection import model_file
+from advtransfer.config.resolve import experiment_sources, test_data_of
+from advtransfer.errors import InputError
+from advtransfer.targets.catalogue import data_set_of
+from advtransfer.targets.listing import count, fingerprint
+
+# The part of what an experiment looks into, by what a figure is drawn from.
+PART_OF = {"influence": "influence", "influence_all": "influence", "networks": "visualisation"}
+NO_NETWORKS = "has no networks to look into: it needs sources 'natural' and 'robust', and rows that are computed"
+# The one file that holds all rows of an experiment that takes the authors' own.
+PUBLISHED_ROWS = "results/published/rows.parquet"
+
+
+def counts_of(config: Mapping[str, Any], target: str) -> dict[str, int]:
+    """How many images and classes a target has ("train", "test", "classes"), known before any of it is read or downloaded."""
+    entry = config["targets"][target]
+    if entry["kind"] == "image_folder":
+        return count(entry, f"config: target '{target}'")
+    return data_set_of(entry).counts
+
+
+def target_files(config: Mapping[str, Any], target: str) -> str:
+    """A hash of an image folder's file names and sizes, so that a changed folder is read again; "none" for other kinds."""
+    entry = config["targets"][target]
+    return fingerprint(entry, f"config: target '{target}'") if entry["kind"] == "image_folder" else "none"
+
+
+def checkpoint(config: Mapping[str, Any], source: str) -> str:
+    """The file that a source is read from: of the user, of the project, or one to download."""
+    entry = config["sources"][source]
+    return f"results/downloads/{entry['file']}" if entry["kind"] == "download" else entry["path"]
+
+
+def downloads(config: Mapping[str, Any]) -> dict[str, dict[str, str | None]]:
+    """{file: {"url", "hash"}} of everything that is downloaded; hash is null where none is published."""
+    log = config["published"]
+    files = {
+        entry["file"]: {"url": entry["url"], "hash": entry["hash"]}
+        for entry in config["sources"].values()
+        if entry["kind"] == "download"
+    }
+    return {**files, Path(log["url"]).name: {"url": log["url"], "hash": f"sha256:{log['sha256']}"}}
+
+
+def known_sources(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> list[str]:
+    """The experiment's sources that can tell their robustness: by test images, or by their training record."""
+    if experiment["rows"]:
+        return []
+    return [
+        source
+        for source in experiment_sources(experiment)
+        if test_data_of(config, source) or config["sources"][source]["kind"] != "download"
+    ]
+
+
+def robustness_files(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> list[str]:
+    """The rows of the sources whose robustness is known."""
+    return [f"results/robustness/{source}.parquet" for source in known_sources(config, experiment)]
+
+
+def source_robustness_files(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> list[str]:
+    """What the table of the sources' robustness is made of; InputError where nothing is known."""
+    words = lacking(config, experiment, None, CATALOGUE["source_robustness"])
+    if words:
+        raise InputError(f"figures/source_robustness.pdf: experiment '{experiment['name']}' {words}.")
+    return robustness_files(config, experiment)
+
+
+def described_files(config: Mapping[str, Any], experiment: Mapping[str, Any], table: str) -> list[str]:
+    """What tables 1 to 4 are read from, besides the configuration."""
+    if CATALOGUE[table].drawn_from == "sources":
+        return robustness_files(config, experiment)
+    if CATALOGUE[table].drawn_from == "targets":
+        return [f"results/targets/{target}.safetensors" for target in experiment["targets"]]
+    return []
+
+
+def inspected(experiment: Mapping[str, Any], inspection: Mapping[str, Any] | None, part: str) -> dict[str, Any]:
+    """What an experiment looks into: part "influence" (figures 6 to 8) or "visualisation" (figure 1).
+
+    Raises InputError where it has no networks to look into.
+    """
+    if inspection is None:
+        raise InputError(f"experiment '{experiment['name']}' {NO_NETWORKS}. Choose another experiment.")
+    return inspection[part]
+
+
+def inspected_files(
+    experiment: Mapping[str, Any], inspection: Mapping[str, Any] | None, part: str, folder: str
+) -> dict[str, str]:
+    """{role: what lies in a results folder of the network that a part looks into}, of the natural and the robust source."""
+    looked = inspected(experiment, inspection, part)
+    return {role: model_file(experiment["protocol"], looked, role, folder) for role in looked["sources"]}
+
+
+def influence_table_files(
+    experiment: Mapping[str, Any], inspection: Mapping[str, Any] | None, figure: str
+) -> dict[str, str]:
+    """What a table of influence is made of: "natural", "robust", "target", and where it asks for them "natural_all", "robust_all"."""
+    files = inspected_files(experiment, inspection, "influence", "results/influence")
+    if CATALOGUE[figure].drawn_from == "influence_all":
+        through_all = inspected_files(experiment, inspection, "influence", "results/influence_all")
+        files |= {f"{role}_all": file for role, file in through_all.items()}
+    return {
+        **files,
+        "target": f"results/targets/{inspected(experiment, inspection, 'influence')['target']}.safetensors",
+    }
+
+
+def experiment_rows(experiment: Mapping[str, Any], asked: str, figure: str) -> list[str]:
+    """The files of rows that a figure of the experiment named `asked` draws; InputError where that is not the chosen one."""
+    if asked != experiment["name"]:
+        raise InputError(
+            f"results/tables/{asked}: the chosen experiment is '{experiment['name']}'. Add --config experiment={asked}."
+        )
+    return row_files(experiment, figure)
+
+
+def lacking(
+    config: Mapping[str, Any], experiment: Mapping[str, Any], inspection: Mapping[str, Any] | None, entry: Entry
+) -> str:
+    """Why an experiment cannot show a figure or table, in words that follow "the experiment"; empty where it can."""
+    if entry.drawn_from in PART_OF and inspection is None:
+        return NO_NETWORKS
+    if entry.drawn_from == "robustness" and not known_sources(config, experiment):
+        return "has no source whose robustness is known. Name the sources' test images in 'robustness: test_data' to see it"
+    return ""

@@ -1,0 +1,127 @@
+"""What can be asked for: the list for an experiment, the answer to a misspelt file, and docs/outputs.md. No torch here."""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from advtransfer.config.catalogue import CATALOGUE, CATEGORIES, OURS, RESULTS, Entry
+from advtransfer.config.grid import transfer_jobs
+from advtransfer.config.inputs import PART_OF, known_sources, lacking
+from advtransfer.errors import InputError
+
+
+def outputs() -> list[str]:
+    """Every file that Snakemake can make in figures/, without the folder."""
+    return [Path(file).name for entry in CATALOGUE.values() for file in entry.outputs]
+
+
+def refuse_unknown(file: str) -> list[str]:
+    """Raise InputError with the nearest names for a file in figures/ that nothing makes."""
+    close = difflib.get_close_matches(file, outputs(), n=3, cutoff=0.5)
+    remedy = f"Did you mean {' or '.join(f'figures/{name}' for name in close)}? " if close else ""
+    raise InputError(f"figures/{file}: there is no such figure or table. {remedy}'snakemake list' shows all.")
+
+
+def needs(
+    config: Mapping[str, Any], experiment: Mapping[str, Any], inspection: Mapping[str, Any] | None, entry: Entry
+) -> str:
+    """What a figure or table that the experiment can show is made of, in a few words; of models, how many are still to train."""
+    if entry.drawn_from == "rows":
+        if experiment["rows"]:
+            return "the authors' logs"
+        jobs = transfer_jobs(experiment, [entry.name])
+        left = sum(seeds for file, (_, seeds) in jobs.items() if not Path(file).is_file())
+        return f"{sum(seeds for _, seeds in jobs.values()):,} models, {left:,} to train"
+    if entry.drawn_from in PART_OF:
+        looked = inspection[PART_OF[entry.drawn_from]]
+        return f"2 networks on {looked['images']:,} images of {looked['target']}"
+    if entry.drawn_from in ("robustness", "sources"):
+        return f"{len(known_sources(config, experiment))} sources"
+    if entry.drawn_from == "targets":
+        return f"{len(experiment['targets'])} targets"
+    return "nothing"
+
+
+def wanted_by_default(
+    config: Mapping[str, Any], experiment: Mapping[str, Any], inspection: Mapping[str, Any] | None
+) -> list[str]:
+    """The files in figures/ that the experiment can show without further data.
+
+    The targets' table of published rows is left out: it alone would need their images.
+    """
+    return [
+        entry.outputs[0]
+        for entry in CATALOGUE.values()
+        if not lacking(config, experiment, inspection, entry)
+        and not (experiment["rows"] and entry.drawn_from == "targets")
+    ]
+
+
+def listing(
+    config: Mapping[str, Any], experiment: Mapping[str, Any], inspection: Mapping[str, Any] | None
+) -> list[str]:
+    """A line for each figure and table, by category: its first file, its caption, and what it needs or why it cannot be had."""
+    lines = [
+        f"Experiment {experiment['name']}, protocol {experiment['protocol']}. Ask for one with: snakemake figures/NAME"
+    ]
+    wide = max(len(Path(entry.outputs[0]).name) for entry in CATALOGUE.values())
+    for category, title in CATEGORIES.items():
+        lines.append(title)
+        for entry in CATALOGUE.values():
+            if entry.category == category:
+                absent = lacking(config, experiment, inspection, entry)
+                words = f"not here: the experiment {absent}" if absent else needs(config, experiment, inspection, entry)
+                lines.append(f"  {Path(entry.outputs[0]).name:{wide}}  {described(entry)} [{words}]")
+    return lines
+
+
+def described(entry: Entry) -> str:
+    """An entry's caption and where it comes from."""
+    return f"{entry.caption} ({entry.section or OURS})"
+
+
+def page() -> str:
+    """docs/outputs.md: what each file of figures/ and results/ holds."""
+    lines = [
+        "# What each file holds",
+        "",
+        "Made from the catalogue (`scripts/advtransfer/config/catalogue.py`) by `uv run snakemake -f docs/outputs.md`; a test compares it. "
+        "`uv run snakemake list` shows the figures and tables of an experiment, and what they need.",
+        "",
+        "Accuracies are fractions unless a column says percent, losses are nats, epsilons are in pixel units [0, 1].",
+        "",
+        "## figures/",
+        "",
+    ]
+    for category, title in CATEGORIES.items():
+        lines += [f"### {title}", ""]
+        for entry in CATALOGUE.values():
+            if entry.category == category:
+                lines += _section(entry)
+    lines += ["## results/", ""]
+    for result in RESULTS:
+        lines += [f"### `{result.path}`", "", result.holds, ""]
+        lines += _columns(result.columns)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _section(entry: Entry) -> list[str]:
+    files = ", ".join(f"`{Path(file).name}`" for file in entry.outputs)
+    lines = [f"**{files}**: {described(entry)}.", ""]
+    if "pdf" in entry.endings:
+        lines[0] += f" Drawn from `results/tables/EXPERIMENT/{entry.name}.{entry.table}`" + (
+            ":" if entry.columns else "."
+        )
+    return lines + _columns(entry.columns or {})
+
+
+def _columns(columns: Mapping[str, str]) -> list[str]:
+    if not columns:
+        return []
+    return [
+        "| name | what it holds |",
+        "|---|---|",
+        *(f"| `{name}` | {words} |" for name, words in columns.items()),
+        "",
+    ]

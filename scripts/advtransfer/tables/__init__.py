@@ -1,0 +1,1 @@
+"""What figures and tables show, computed from rows and artefacts. No torch here."""

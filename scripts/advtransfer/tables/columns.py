@@ -1,0 +1,111 @@
+"""The columns of rows and tables: {name: what it holds, with its unit}, in their order."""
+
+# One evaluated epoch of one fine-tuned model.
+ROWS = {
+    "protocol": "the training recipe, a name of config.yaml",
+    "source": "the source network, a name of config.yaml",
+    "target": "the target data set, a name of config.yaml",
+    "blocks": "bottleneck blocks trained besides the head",
+    "images": "training images of the target",
+    "seed": "of the subset, the head, the order and the augmentation",
+    "epoch": "after which the network was evaluated, from 1",
+    "test_accuracy": "on the whole test set, a fraction",
+    "train_accuracy": "over the epoch's images while they train, a fraction",
+    "test_loss": "mean cross-entropy on the test set, nats",
+    "train_loss": "mean cross-entropy over the epoch's images while they train, nats",
+    "seconds": "since the run began; seeds that train together share them equally",
+}
+SUBSETS = {"seed": "that the subset was drawn with", "image_id": "position among the target's training images, from 0"}
+# Figures over fine-tuned models, in long form.
+ACCURACY = {
+    "quantity": '"accuracy"; "delta", a difference paired by seed; "missing", a cell with fewer models than planned',
+    "target": "the target data set",
+    "images": "training images of the target",
+    "epochs": "last epochs of the models behind the line; in fig3 the epoch that it is drawn at",
+    "source": "the source network",
+    "blocks": "bottleneck blocks trained besides the head",
+    "minus_source": "of a delta: the source whose accuracy is subtracted",
+    "minus_blocks": "of a delta: its trained blocks",
+    "mean": "over seeds, a fraction",
+    "low": "lower end of the band over seeds, a fraction",
+    "high": "upper end of the band over seeds, a fraction",
+    "models": "models (of a delta: pairs of models) behind the line",
+    "models_expected": "models that the experiment plans",
+}
+TABLE5 = {
+    "target": "the target data set",
+    "images": "training images of the target",
+    "source": "the source network",
+    "accuracy_percent": "mean test accuracy after the last epoch with 3 blocks, percent",
+    "models": "models behind the mean",
+    "published_percent": "the paper's value, percent; empty where there is none",
+}
+SHARES = {
+    "queries": 'images whose loss is influenced: "train" or "test"',
+    "role": '"robust" or "natural"',
+    "rank": "of a training image by falling influence on the query, from 1",
+    "same_class_share": "queries whose training image at this rank has their class, a fraction",
+    "query_images": "number of queries",
+    "train_images": "number of training images",
+    "chance": "training images of the query's class among all, a fraction",
+}
+SHARES_THROUGH = {**SHARES, "through": '"head" or "all weights"'}
+SHARES_SUMMARY = {
+    "queries": 'images whose loss is influenced: "train" or "test"',
+    "role": '"robust" or "natural"',
+    "top1_percent": "queries whose most influential training image has their class, percent",
+    "paper_top1_percent": "the paper's value (CIFAR-10, ImageNet sources), percent",
+    "three_of_top5_percent": "queries of whose 5 most influential training images at least 3 have their class, percent",
+    "paper_three_of_top5_percent": "the paper's value, percent",
+    "query_images": "number of queries",
+    "self_influence": "of training images on themselves: excluded or included",
+}
+TRAINED_PARTS = {
+    "blocks": "bottleneck blocks trained besides the head",
+    "part": "of the network, in the order in which an image passes it: conv1, layer1.0, ..., fc",
+    "stage": "0 for what comes before the first stage, -1 for the head",
+    "parameters": "number of parameters of the part",
+    "trained": "how many of them are trained",
+}
+ROBUSTNESS = {
+    "source": "the source network",
+    "norm": '"l2" or "linf"; empty for clean images',
+    "epsilon": "radius of the attack, pixel units [0, 1]; 0 for clean images",
+    "accuracy": "on the source's own test images, a fraction",
+    "images": "number of test images",
+    "attack": "with steps and restarts",
+    "origin": '"measured" or "training record"',
+}
+TABLE1 = {"hyper_parameter": "in words", "value": "of the experiment's protocol"}
+TABLE2 = {
+    "images": "training images",
+    "targets": "that have this size",
+    "epochs": "of a run",
+    "evaluated_after": "epochs after which a run is evaluated",
+    "seeds": "of each cell",
+    "models": "over all sources, targets and block counts",
+}
+TABLE3 = {
+    "source": "the source network",
+    "label": "what figures call it",
+    "family": "of sources that belong together",
+    "norm": "of the threat it was trained against; empty if natural",
+    "epsilon": "of that threat, pixel units [0, 1]",
+    "published_accuracy_percent": "clean, as published, percent",
+    "clean_accuracy_percent": "on its own test images, percent",
+    "images": "number of clean test images",
+    "robust_accuracy_percent": "attacked at its own epsilon, percent",
+    "attacked_images": "number of attacked test images",
+    "attack": "with steps and restarts",
+    "origin": '"measured" or "training record"',
+}
+TABLE4 = {
+    "target": "the target data set",
+    "label": "what figures call it",
+    "training_images": "number of training images",
+    "test_images": "number of test images",
+    "classes": "number of classes",
+    "channels": "1 grey, 3 colour",
+    "height": "pixels",
+    "width": "pixels",
+}

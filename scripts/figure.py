@@ -1,0 +1,35 @@
+"""Draw one figure from its table, as PDF and PNG."""
+
+import argparse
+import importlib
+import json
+from pathlib import Path
+
+from advtransfer.artefacts import load_arrays
+from advtransfer.errors import exit_on_input_error
+from figures import style
+
+
+def main() -> None:
+    """Parse, read the table, draw by the module that is named like the figure, save."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--figure", required=True, help="name of the figure and of its module in scripts/figures")
+    parser.add_argument("--table", required=True, help="the figure's table (.csv, or .safetensors for pictures)")
+    parser.add_argument("--experiment", type=json.loads, required=True, help="the experiment, resolved, as JSON")
+    parser.add_argument("--caption", required=True, help="one line, the title in the files' properties")
+    parser.add_argument(
+        "--style", type=json.loads, default={}, help="matplotlib rcParams as JSON, over the project's own"
+    )
+    parser.add_argument("--pdf", required=True, help="figure to write")
+    parser.add_argument("--png", required=True, help="the same figure to write as PNG")
+    arguments = parser.parse_args()
+    style.set_theme(arguments.style)
+    read = load_arrays if Path(arguments.table).suffix == ".safetensors" else style.read_table
+    draw = importlib.import_module(f"figures.{arguments.figure}").draw
+    figure = draw(read(arguments.table), arguments.experiment)
+    style.save_figure(figure, arguments.pdf, arguments.png, arguments.caption)
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        main()

@@ -1,0 +1,27 @@
+"""Write table 5 as Markdown: accuracy by target, size and source, the published value beside ours."""
+
+import argparse
+import json
+
+import pandas as pd
+
+from advtransfer.artefacts import whole_file
+from advtransfer.errors import exit_on_input_error
+from advtransfer.tables.table5 import render
+
+
+def main() -> None:
+    """Parse, read the table, write Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--table", required=True, help="table 5 (.csv)")
+    parser.add_argument("--experiment", type=json.loads, required=True, help="the experiment, resolved, as JSON")
+    parser.add_argument("--markdown", required=True, help="file to write")
+    arguments = parser.parse_args()
+    text = render(pd.read_csv(arguments.table), arguments.experiment)
+    with whole_file(arguments.markdown) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        main()
