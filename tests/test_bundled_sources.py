@@ -8,8 +8,8 @@ import torch
 import yaml
 
 from advtransfer.artefacts import load_tensors
+from advtransfer.config.resolve import resolve_source
 from advtransfer.models import load_source
-from advtransfer.settings import resolve_source
 
 PROJECT = Path(__file__).resolve().parents[1]
 FOLDER = PROJECT / "resources" / "sources"

@@ -11,11 +11,11 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from loopback import CONTENT
 
 from advtransfer import downloads
 from advtransfer.downloads import fetch, file_hash
 from advtransfer.errors import InputError
+from loopback import CONTENT
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "download.py"
 SHA256 = "sha256:" + hashlib.sha256(CONTENT).hexdigest()

@@ -1,19 +1,17 @@
 """What an experiment will cost: counted against formulas of their own, and a calibration that finds known costs."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
-from advtransfer import estimate, settings
+from advtransfer import estimate
 from advtransfer.checkpoints import DEFAULTS, architecture_of
+from advtransfer.config import resolve
 from advtransfer.errors import InputError
 from advtransfer.estimate import Cost, Job
-from advtransfer.targets.counts import COUNTS
+from experiments import PROJECT, counts_of, read_config, resolved
 
-PROJECT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
 TINY = {**DEFAULTS, "layers": [1, 1], "width": 0.125, "classes": 10, "resolution": 32}
 PROTOCOL = {
@@ -26,18 +24,11 @@ PROTOCOL = {
 
 
 def planned(name):
-    """The jobs of an experiment of config.yaml, and the configuration."""
-    config = yaml.safe_load((PROJECT / "config.yaml").read_text())
-    config["experiment"] = name
-    targets = config["experiments"][name]["targets"]
-    counts = {
-        target: COUNTS[config["targets"][target].get("dataset", config["targets"][target]["kind"])]
-        for target in targets
-    }
-    experiment = settings.resolve_experiment(config, counts, "rows.parquet")
-    sizes = {images for steps in experiment["sizes"].values() for images, _ in steps}
-    protocols = {str(n): settings.resolve_protocol(config, experiment["protocol"], n) for n in sizes}
-    return estimate.plan(experiment, protocols, counts), config
+    """The jobs of an experiment of config.yaml, and what its cost depends on."""
+    config = read_config()
+    experiment = resolved(config, name)
+    costs = resolve.resolve_costs(config, experiment, counts_of(config))
+    return estimate.plan(experiment, costs["protocols"], costs["targets"]), costs
 
 
 def test_the_papers_grid_is_counted_as_the_paper_counts_it(tmp_path, monkeypatch):
@@ -162,12 +153,8 @@ def test_the_images_of_a_folder_tell_their_size(tmp_path):
 
 def test_disk_counts_what_does_not_exist_yet(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    jobs, config = planned("slice")
-    targets = {
-        name: {**config["targets"][name], **COUNTS[config["targets"][name]["dataset"]]}
-        for name in ("cifar10", "fmnist", "mnist")
-    }
-    sources = {name: settings.resolve_source(config["sources"][name]) for name in ("natural", "l2_3")}
+    jobs, costs = planned("slice")
+    sources, targets = costs["sources"], costs["targets"]
     before = estimate.disk_bytes(jobs, sources, targets, 20)
     network = estimate.parameter_bytes(DEFAULTS)
     assert before["sources"] == 2 * network

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from advtransfer.grid import transfer_jobs
+from advtransfer.config.grid import transfer_jobs
 from advtransfer.progress import SHOWN, progress
+from experiments import selections
 
 EXPERIMENT = {
     "name": "trial",
@@ -17,6 +18,7 @@ EXPERIMENT = {
     "blocks": [0, 3],
     "fig3": {"images": 20, "epochs": [1]},
     "epsilon": {"sources": [], "images": []},
+    "figures": selections(["leaves"]),
     "rows": None,
     "seeds_per_job": [[40, 2]],
 }

@@ -10,7 +10,7 @@ from advtransfer.errors import InputError
 from advtransfer.models import IMAGENET_MEAN, IMAGENET_STD, build
 from advtransfer.randomness import generator_for
 from advtransfer.robustness import measure, measure_accuracy
-from advtransfer.robustness_rows import COLUMNS, describe_attack, recorded
+from advtransfer.tables.robustness import COLUMNS, describe_attack, recorded
 from advtransfer.threats import L2, Linf
 
 CPU = torch.device("cpu")

@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from advtransfer import tables
 from advtransfer.artefacts import save_table
+from advtransfer.config.catalogue import ROLES
 from advtransfer.errors import InputError
-from advtransfer.grid import ROLES
-from figures import epsilon, fig2, fig3, fig4, fig5, fig10, source_robustness, style, table5
+from advtransfer.tables.accuracy import ROW_COLUMNS, compare
+from advtransfer.targets.catalogue import PAPER_TARGETS
+from experiments import selections
+from figures import epsilon, fig2, fig3, fig4, fig5, fig10, source_robustness, style
 
 DRAWN = {"fig2": fig2, "fig3": fig3, "fig4": fig4, "fig5": fig5, "fig10": fig10, "epsilon": epsilon}
 SCRIPTS = Path(style.__file__).resolve().parents[1]
@@ -48,6 +50,7 @@ def an_experiment(**changes) -> dict:
             ],
             "images": [100, 400],
         },
+        "figures": selections(targets),
         "rows": None,
         "seeds_per_job": [[1000, 5]],
     } | changes
@@ -77,18 +80,19 @@ def rows_of(experiment: dict) -> pd.DataFrame:
         for seed in range(models)
         for epoch in (1, 11, 20)
     ]
-    return pd.DataFrame(lines, columns=tables.ROW_COLUMNS)
+    return pd.DataFrame(lines, columns=ROW_COLUMNS)
 
 
 def table_of(figure: str, rows: pd.DataFrame, experiment: dict, folder: Path) -> pd.DataFrame:
-    """A figure's table as its script reads it."""
-    save_table(folder / f"{figure}.csv", tables.TABLES[figure](rows, experiment))
+    """A figure's table as it is read."""
+    save_table(folder / f"{figure}.csv", compare(rows, experiment, figure))
     return style.read_table(str(folder / f"{figure}.csv"))
 
 
 def drawing(figure: str, rows: pd.DataFrame, experiment: dict, folder: Path) -> plt.Figure:
     style.set_theme({})
-    drawn = DRAWN[figure].draw(table_of(figure, rows, experiment, folder), experiment)
+    mine = {**experiment, "figures": {figure: experiment["figures"][figure]}}
+    drawn = DRAWN[figure].draw(table_of(figure, rows, experiment, folder), mine)
     drawn.canvas.draw()
     return drawn
 
@@ -139,7 +143,7 @@ def test_lines_and_bands_are_the_tables_values(tmp_path):
 
 
 def test_targets_keep_the_papers_colours_in_its_order(tmp_path):
-    paper = list(style.PAPER_TARGETS)
+    paper = list(PAPER_TARGETS)
     looks = style.target_looks(["mnist", "leaves", "cifar10"])
     assert looks["cifar10"] == style.target_looks(paper)["cifar10"]
     assert [style.target_looks(paper)[target][0] for target in paper] == list(style.PALETTE[:6])
@@ -291,13 +295,15 @@ def test_footer_names_unequal_training_and_unpaired_seeds(tmp_path):
 
 def test_scripts_give_the_same_bytes_every_time_without_torch(tmp_path):
     experiment = an_experiment()
-    save_table(tmp_path / "fig2.csv", tables.fig2(rows_of(experiment), experiment))
+    save_table(tmp_path / "fig2.csv", compare(rows_of(experiment), experiment, "fig2"))
+    mine = {**experiment, "figures": {"fig2": experiment["figures"]["fig2"]}}
     outputs = []
     for attempt in ("first", "second"):
-        arguments = ["--table", tmp_path / "fig2.csv", "--experiment", json.dumps(experiment)]
+        arguments = ["--figure", "fig2", "--table", tmp_path / "fig2.csv", "--experiment", json.dumps(mine)]
+        arguments += ["--caption", "Accuracy"]
         arguments += ["--style", json.dumps({"lines.linewidth": 2}), "--pdf", tmp_path / f"{attempt}.pdf"]
         arguments += ["--png", tmp_path / f"{attempt}.png"]
-        command = [sys.executable, "-X", "importtime", SCRIPTS / "figures" / "fig2.py", *arguments]
+        command = [sys.executable, "-X", "importtime", SCRIPTS / "figure.py", *arguments]
         done = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True)
         assert "| matplotlib" in done.stderr
         assert "| torch" not in done.stderr
@@ -313,28 +319,6 @@ def test_scripts_give_the_same_bytes_every_time_without_torch(tmp_path):
 def test_unknown_style_is_refused():
     with pytest.raises(InputError, match=r"style: lines.girth = 2 is no setting"):
         style.set_theme({"lines.girth": 2})
-
-
-def test_table5_in_markdown(tmp_path):
-    experiment = an_experiment()
-    rows = rows_of(experiment)
-    rows = rows[~((rows["source"] == "large") & (rows["target"] == "stones"))]
-    rows = rows[~((rows["source"] == "small") & (rows["target"] == "stones") & (rows["seed"] == 0))]
-    table = tables.table5(rows, experiment)
-    table.loc[0, "published_percent"] = 12.345
-    lines = table5.render(table, experiment).splitlines()
-    assert lines[0] == "| target | images | natural | L2 | L∞ 2 | L∞ 4 | models |"
-    assert len(lines) == 2 + 6 + 2
-    leaves = [cell.strip() for cell in lines[2].strip("|").split("|")]
-    assert leaves[:2] == ["Leaves", "100"]
-    assert leaves[2].endswith("(12.35)") or leaves[2].endswith("(12.34)")
-    values = [float(cell.split(" ")[0].strip("*")) for cell in leaves[2:6]]
-    assert np.allclose(values, table["accuracy_percent"][:4], atol=0.005)
-    assert [cell.startswith("**") for cell in leaves[2:6]] == [value == max(values) for value in values]
-    stones = [cell.strip() for cell in lines[5].strip("|").split("|")]
-    assert stones[5] == "\N{EN DASH}"
-    assert stones[6] == "3, 3, 2"
-    assert "Of 24 planned cells 3 have no model and 3 have fewer than planned." in lines[-1]
 
 
 def test_the_ladder_has_a_row_for_each_norm_and_begins_at_natural(tmp_path):

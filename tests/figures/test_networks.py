@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from advtransfer.artefacts import save_arrays
-from figures import fig1, fig6, fig7, fig9, inspection, style
+from figures import fig1, fig6, fig7, fig9, networks, style
 
 SCRIPTS = Path(style.__file__).resolve().parents[1]
 LOOKED = {
@@ -55,9 +55,9 @@ def pictures():
 def influence_matrices():
     rng = np.random.default_rng(0)
     arrays = {
-        f"{role}_{targets}": rng.standard_normal((rows, 60)).astype(np.float32)
+        f"{role}_{queries}": rng.standard_normal((rows, 60)).astype(np.float32)
         for role in ("robust", "natural")
-        for targets, rows in (("train", 60), ("test", 30))
+        for queries, rows in (("train", 60), ("test", 30))
     }
     edges = {"train": [0.1 * (1 + i) for i in range(10)], "test": [0.05, *(0.15 + 0.1 * i for i in range(8)), 1.0]}
     return arrays, {"edges": edges, "sizes": {"train": 60, "test": 30}, "class_names": NAMES}
@@ -74,13 +74,13 @@ def visualisations():
 
 def shares(ways=("",)):
     lines = [
-        [targets, role, rank, share / rank, 30, 60, 0.1, way]
+        [queries, role, rank, share / rank, 30, 60, 0.1, way]
         for way in ways
-        for targets in ("train", "test")
+        for queries in ("train", "test")
         for role, share in (("robust", 0.8), ("natural", 0.5))
         for rank in range(1, 60)
     ]
-    columns = ["targets", "role", "rank", "same_class_share", "target_images", "train_images", "chance", "through"]
+    columns = ["queries", "role", "rank", "same_class_share", "query_images", "train_images", "chance", "through"]
     table = pd.DataFrame(lines, columns=columns)
     return table if ways != ("",) else table.drop(columns="through")
 
@@ -99,8 +99,8 @@ FIGURES = {
     "fig1": lambda: fig1.draw(visualisations(), EXPERIMENT),
     "fig6": lambda: fig6.draw(pictures(), EXPERIMENT),
     "fig7": lambda: fig7.draw(influence_matrices(), EXPERIMENT),
-    "fig8": lambda: inspection.draw_shares(shares(), EXPERIMENT),
-    "influence_all": lambda: inspection.draw_shares(shares(("head", "all weights")), EXPERIMENT),
+    "fig8": lambda: networks.draw_shares(shares(), EXPERIMENT),
+    "influence_all": lambda: networks.draw_shares(shares(("head", "all weights")), EXPERIMENT),
     "fig9": lambda: fig9.draw(schematic(), EXPERIMENT),
 }
 
@@ -148,7 +148,7 @@ def test_footers_say_how_influence_was_computed(figure):
 
 def test_damping_and_included_self_influence_are_stated():
     changed = {**EXPERIMENT, "influence": {**LOOKED, "damping": 0.5, "self_influence": "included"}}
-    words = " ".join(texts_of(inspection.draw_shares(shares(), changed)).split())
+    words = " ".join(texts_of(networks.draw_shares(shares(), changed)).split())
     assert "damping 0.5" in words
     assert "influence on itself is included" in words
 
@@ -205,14 +205,23 @@ def test_pictures_are_small_files_and_drawn_without_torch(tmp_path):
     rng = np.random.default_rng(0)
     _, facts = influence_matrices()
     arrays = {
-        f"{role}_{targets}": rng.standard_normal((400, 400)).astype(np.float32)
+        f"{role}_{queries}": rng.standard_normal((400, 400)).astype(np.float32)
         for role in ("robust", "natural")
-        for targets in ("train", "test")
+        for queries in ("train", "test")
     }
     save_arrays(tmp_path / "fig7.safetensors", arrays, facts)
-    arguments = ["--table", tmp_path / "fig7.safetensors", "--experiment", json.dumps(EXPERIMENT)]
+    arguments = [
+        "--figure",
+        "fig7",
+        "--caption",
+        "Influence",
+        "--table",
+        tmp_path / "fig7.safetensors",
+        "--experiment",
+        json.dumps(EXPERIMENT),
+    ]
     arguments += ["--pdf", tmp_path / "fig7.pdf", "--png", tmp_path / "fig7.png"]
-    command = [sys.executable, "-X", "importtime", SCRIPTS / "figures" / "fig7.py", *arguments]
+    command = [sys.executable, "-X", "importtime", SCRIPTS / "figure.py", *arguments]
     done = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True)
     assert "| torch" not in done.stderr
     assert (tmp_path / "fig7.pdf").stat().st_size < 2e6

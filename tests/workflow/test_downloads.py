@@ -4,9 +4,9 @@ import hashlib
 
 import pytest
 import yaml
-from loopback import CONTENT
 
-from advtransfer.settings import parse_epsilon
+from advtransfer.config.values import parse_epsilon
+from loopback import CONTENT
 
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 

@@ -86,19 +86,20 @@ def page() -> str:
     lines = [
         "# What each file holds",
         "",
-        "Made from the catalogue (`scripts/advtransfer/config/catalogue.py`) by `uv run snakemake -f docs/outputs.md`; a test compares it. "
-        "`uv run snakemake list` shows the figures and tables of an experiment, and what they need.",
+        "Made from the catalogue (`scripts/advtransfer/config/catalogue.py`) by `uv run snakemake -f docs/outputs.md`; a test",
+        "compares it. `uv run snakemake list` shows the figures and tables of an experiment, and what they need.",
         "",
         "Accuracies are fractions unless a column says percent, losses are nats, epsilons are in pixel units [0, 1].",
         "",
         "## figures/",
         "",
     ]
+    first: dict[tuple[str, ...], str] = {}
     for category, title in CATEGORIES.items():
         lines += [f"### {title}", ""]
         for entry in CATALOGUE.values():
             if entry.category == category:
-                lines += _section(entry)
+                lines += _section(entry, first.setdefault(tuple(entry.columns or ()), entry.name))
     lines += ["## results/", ""]
     for result in RESULTS:
         lines += [f"### `{result.path}`", "", result.holds, ""]
@@ -106,14 +107,15 @@ def page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _section(entry: Entry) -> list[str]:
+def _section(entry: Entry, alike: str) -> list[str]:
+    """What an entry's files hold; alike: the first entry with the same columns."""
     files = ", ".join(f"`{Path(file).name}`" for file in entry.outputs)
-    lines = [f"**{files}**: {described(entry)}.", ""]
+    words = f"**{files}**: {described(entry)}."
     if "pdf" in entry.endings:
-        lines[0] += f" Drawn from `results/tables/EXPERIMENT/{entry.name}.{entry.table}`" + (
-            ":" if entry.columns else "."
-        )
-    return lines + _columns(entry.columns or {})
+        words += f" Drawn from `results/tables/EXPERIMENT/{entry.name}.{entry.table}`."
+    if entry.columns and alike != entry.name:
+        return [f"{words} Columns as those of `{alike}`.", ""]
+    return [words, "", *_columns(entry.columns or {})]
 
 
 def _columns(columns: Mapping[str, str]) -> list[str]:

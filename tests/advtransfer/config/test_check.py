@@ -1,17 +1,12 @@
 """Every mistake in the configuration is one line that names the key, the finding and the remedy."""
 
 import copy
-from pathlib import Path
 
 import pytest
-import yaml
 
-from advtransfer import settings
 from advtransfer.errors import InputError
-from advtransfer.targets.counts import COUNTS
+from experiments import read_config, resolved
 
-PROJECT = Path(__file__).resolve().parents[2]
-SCHEMA = PROJECT / "rules" / "config.schema.yaml"
 MINE = {
     "protocol": "demo",
     "sources": {"natural": "mini_natural", "robust": "mini_l2"},
@@ -24,21 +19,10 @@ MINE = {
 
 @pytest.fixture
 def config():
-    content = yaml.safe_load((PROJECT / "config.yaml").read_text())
+    content = read_config()
     content["experiments"]["mine"] = copy.deepcopy(MINE)
     content["experiment"] = "mine"
     return content
-
-
-def counts(config):
-    targets = config["experiments"][config["experiment"]]["targets"]
-    kinds = {target: config["targets"][target] for target in targets}
-    return {target: COUNTS[entry.get("dataset", entry["kind"])] for target, entry in kinds.items()}
-
-
-def resolve(config):
-    settings.check(config, SCHEMA)
-    return settings.resolve_experiment(config, counts(config), "rows.parquet")
 
 
 def change(config, path, value):
@@ -54,7 +38,7 @@ def change(config, path, value):
 def test_the_projects_own_configuration_is_right(config):
     for experiment in ("demo", "published", "slice", "paper", "ladder", "mine"):
         config["experiment"] = experiment
-        assert resolve(config)["name"] == experiment
+        assert resolved(config)["name"] == experiment
 
 
 @pytest.mark.parametrize(
@@ -102,103 +86,9 @@ def test_the_projects_own_configuration_is_right(config):
 def test_mistakes(config, path, value, message):
     change(config, path, value)
     with pytest.raises(InputError) as error:
-        resolve(config)
+        resolved(config)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
-
-
-def test_the_papers_grid_has_12576_models_and_the_authors_7776(config):
-    """Table 2, and the authors' logs (docs/protocol.md)."""
-    config["experiment"] = "paper"
-    assert settings.count_models(resolve(config)) == 12_576
-    config["experiments"]["paper"]["seeds"] = "authors"
-    assert settings.count_models(resolve(config)) == 7_776
-
-
-def test_sizes_and_seeds_of_the_paper(config):
-    config["experiment"] = "paper"
-    sizes = resolve(config)["sizes"]
-    few = [[100 * 2**i, 20] for i in range(5)] + [[3200, 10], [6400, 10], [12800, 5], [25600, 5]]
-    assert sizes["cifar100"] == [*few, [50_000, 1]]
-    assert sizes["svhn"] == [*few, [73_257, 1]]
-
-
-def test_protocol_by_size(config):
-    """100 epochs up to 1,600 images, else 150; evaluated every 20 or every 10 epochs (protocol, authors' run)."""
-    small = settings.resolve_protocol(config, "paper", 1600)
-    large = settings.resolve_protocol(config, "paper", 3200)
-    assert small["evaluated_epochs"] == [1, 21, 41, 61, 81, 100]
-    assert large["evaluated_epochs"] == [*range(1, 150, 10), 150]
-    assert (small["epochs"], large["epochs"]) == (100, 150)
-
-
-def test_fig3_without_a_choice_shows_the_largest_common_size_at_all_evaluated_epochs(config):
-    resolved = resolve(config)
-    evaluated = settings.resolve_protocol(config, "demo", 1297)["evaluated_epochs"]
-    assert resolved["fig3"] == {"images": 1297, "epochs": evaluated}
-
-
-@pytest.mark.parametrize(("text", "value"), [("4/255", 4 / 255), (3, 3.0), (0.5, 0.5), ("0.5/255", 0.5 / 255)])
-def test_epsilon(text, value):
-    assert settings.parse_epsilon(text) == value
-
-
-@pytest.mark.parametrize("text", ["4/0", "4/255px", "-1/255", "eps"])
-def test_epsilon_refused(text):
-    with pytest.raises(InputError, match="Write a number"):
-        settings.parse_epsilon(text)
-
-
-def test_labels(config):
-    assert resolve(config)["labels"] == {"mini_natural": "natural", "mini_l2": "L2, ε = 0.5", "digits": "digits"}
-    assert settings.source_label(config["sources"]["linf_4"]) == "L∞, ε = 4/255"
-    assert settings.source_label({"threat": None, "label": "mine"}) == "mine"
-
-
-def test_the_epsilon_ladder_begins_with_the_familys_natural_source(config):
-    config["experiments"]["mine"]["epsilon"] = {"family": "mini"}
-    ladder = resolve(config)["epsilon"]
-    assert [(rung["source"], rung["norm"], rung["epsilon"]) for rung in ladder["sources"]] == [
-        ("mini_natural", None, 0.0),
-        ("mini_l2", "l2", 0.5),
-        ("mini_linf_small", "linf", 2 / 255),
-        ("mini_linf_large", "linf", 4 / 255),
-    ]
-    assert ladder["images"] == [100, 1297]
-    config["experiments"]["mine"]["epsilon"] = {"images": [100]}
-    assert resolve(config)["epsilon"]["images"] == [100]
-
-
-def test_a_family_has_one_natural_source(config):
-    config["experiments"]["mine"]["epsilon"] = {"family": "mini"}
-    config["sources"]["mini_l2"]["threat"] = None
-    with pytest.raises(InputError, match="'mini' has 2 natural sources"):
-        resolve(config)
-    del config["experiments"]["mine"]["epsilon"]
-    assert [rung["source"] for rung in resolve(config)["epsilon"]["sources"]] == ["mini_natural"]
-
-
-def test_without_a_family_the_ladder_is_the_experiments_own_sources(config):
-    assert [rung["source"] for rung in resolve(config)["epsilon"]["sources"]] == ["mini_natural", "mini_l2"]
-
-
-def test_a_figure_is_told_its_own_settings_only(config):
-    experiment = resolve(config)
-    other = {**experiment, "epsilon": {**experiment["epsilon"], "images": [1]}, "fig3": {"images": 1, "epochs": [1]}}
-    assert settings.experiment_for(experiment, "fig2") == settings.experiment_for(other, "fig2")
-    for figure in ("fig3", "epsilon", "source_robustness"):
-        assert settings.experiment_for(experiment, figure) != settings.experiment_for(other, figure)
-
-
-def test_robustness_is_measured_at_the_sources_own_epsilon_too(config):
-    config["robustness"]["epsilons"] = {"l2": [1], "linf": ["4/255"]}
-    found = settings.resolve_robustness(config, "mini_l2")["threats"]
-    assert found == [
-        {"norm": "l2", "epsilon": 0.5},
-        {"norm": "l2", "epsilon": 1.0},
-        {"norm": "linf", "epsilon": 4 / 255},
-    ]
-    assert len(settings.resolve_robustness(config, "mini_linf_large")["threats"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -221,11 +111,11 @@ def test_robustness_is_measured_at_the_sources_own_epsilon_too(config):
 def test_mistakes_about_robustness_and_families(config, path, value, message):
     change(config, path, value)
     with pytest.raises(InputError, match=message) as caught:
-        resolve(config)
+        resolved(config)
     assert "\n" not in str(caught.value)
 
 
 def test_autoattack_has_restarts_of_its_own(config):
     config["robustness"] |= {"attack": "autoattack", "restarts": 3}
     with pytest.raises(InputError, match=r"robustness\.restarts: found 3.*Set it to 1"):
-        resolve(config)
+        resolved(config)

@@ -1,29 +1,18 @@
 """What figures 1 and 6 to 8 look into, by default and by choice."""
 
-from pathlib import Path
-
 import pytest
-import yaml
 
-from advtransfer import settings
+from advtransfer.config.inspection import model_file, resolve_inspection
 from advtransfer.errors import InputError
-from advtransfer.inspection import model_file, resolve_inspection
-from advtransfer.targets.counts import COUNTS
-
-PROJECT = Path(__file__).resolve().parents[2]
+from experiments import counts_of, read_config
+from experiments import resolved as resolve
 
 
 def resolved(name, **changes):
-    config = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
-    config["experiment"] = name
+    config = read_config()
     config["experiments"][name] |= changes
-    settings.check(config, PROJECT / "rules/config.schema.yaml")
-    counts = {
-        target: COUNTS[config["targets"][target].get("dataset", config["targets"][target]["kind"])]
-        for target in config["experiments"][name]["targets"]
-    }
-    experiment = settings.resolve_experiment(config, counts, "rows.parquet")
-    return resolve_inspection(config, experiment, counts)
+    experiment = resolve(config, name)
+    return resolve_inspection(config, experiment, counts_of(config))
 
 
 def test_the_papers_setting():

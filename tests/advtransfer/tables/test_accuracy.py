@@ -8,38 +8,17 @@ import pytest
 
 from advtransfer.artefacts import save_table
 from advtransfer.errors import InputError
-from advtransfer.tables import ROW_COLUMNS, TABLES, bootstrap_band, fig2, fig3, fig4, fig5, fig10, read_rows, table5
-
-SOURCES = {"natural": "plain", "robust": "l2", "linf_small": "small", "linf_large": "large"}
-
-
-def an_experiment(models: int = 4, targets: tuple[str, ...] = ("leaves", "stones"), **changes) -> dict:
-    return {
-        "name": "trial",
-        "protocol": "short",
-        "sources": SOURCES,
-        "targets": list(targets),
-        "labels": {},
-        "sizes": {target: [[100, models], [200, models]] for target in targets},
-        "blocks": [0, 1, 3, 9],
-        "fig3": {"images": 200, "epochs": [1, 11, 20]},
-        "rows": None,
-        "seeds_per_job": [[1000, 2]],
-    } | changes
+from advtransfer.tables.accuracy import bootstrap_band, compare, read_rows
+from advtransfer.tables.table5 import table5
+from experiments import an_experiment, rows_of
 
 
-def rows_of(experiment: dict, accuracy=lambda source, target, blocks, images, seed, epoch: 0.5) -> pd.DataFrame:
-    """All rows of an experiment, evaluated at its fig3 epochs; accuracy says the test accuracy of each."""
-    lines = []
-    for source in experiment["sources"].values():
-        for target in experiment["targets"]:
-            for blocks in experiment["blocks"]:
-                for images, models in experiment["sizes"][target]:
-                    for seed in range(models):
-                        for epoch in experiment["fig3"]["epochs"]:
-                            cell = (source, target, blocks, images, seed, epoch)
-                            lines.append([experiment["protocol"], *cell, accuracy(*cell), 1.0, 0.1, 0.1, 2.0])
-    return pd.DataFrame(lines, columns=ROW_COLUMNS)
+def compare_as(figure: str, rows: pd.DataFrame, experiment: dict) -> pd.DataFrame:
+    return compare(rows, experiment, figure)
+
+
+def tabulate(figure: str, rows: pd.DataFrame, experiment: dict) -> pd.DataFrame:
+    return (table5 if figure == "table5" else compare)(rows, experiment, figure)
 
 
 def only(table: pd.DataFrame, **values) -> pd.Series:
@@ -54,7 +33,7 @@ def test_last_epoch_counts_not_best_one():
     experiment = an_experiment()
     rows = rows_of(experiment, lambda s, t, b, i, seed, epoch: {1: 0.1, 11: 0.9, 20: 0.6}[epoch])
     rows = rows.sample(frac=1, random_state=0)
-    table = fig2(rows, experiment)
+    table = compare_as("fig2", rows, experiment)
     assert np.allclose(table[table["quantity"] == "accuracy"]["mean"], 0.6)
     assert set(table["epochs"]) == {"20"}
 
@@ -65,7 +44,7 @@ def test_each_model_counts_with_its_own_last_epoch():
     rows = rows_of(experiment, lambda s, t, b, i, seed, epoch: 0.2 if seed else {1: 0.1, 11: 0.2, 20: 0.6}[epoch])
     other = rows["seed"] == 1
     rows.loc[other, "epoch"] = rows.loc[other, "epoch"].map({1: 1, 11: 31, 20: 50})
-    line = only(fig2(rows, experiment), quantity="accuracy", source="l2", target="leaves", images=100)
+    line = only(compare_as("fig2", rows, experiment), quantity="accuracy", source="l2", target="leaves", images=100)
     assert line["mean"] == pytest.approx((0.6 + 0.2) / 2)
     assert line["epochs"] == "20 50"
 
@@ -75,7 +54,7 @@ def test_model_that_stopped_early_is_refused():
     rows = rows_of(experiment)
     stopped = (rows["seed"] == 2) & (rows["epoch"] == 20) & (rows["source"] == "l2") & (rows["images"] == 100)
     with pytest.raises(InputError, match=r"model of l2 on leaves \(3 blocks, 100 images, seed 2\) ends at epoch 11"):
-        fig2(rows[~stopped], experiment)
+        compare_as("fig2", rows[~stopped], experiment)
 
 
 @pytest.mark.parametrize("figure", ["fig2", "fig3"])
@@ -84,14 +63,14 @@ def test_epoch_given_twice_is_refused(figure):
     rows = rows_of(experiment)
     twice = pd.concat([rows, rows[(rows["source"] == "l2") & (rows["seed"] == 1)]])
     with pytest.raises(InputError, match="occurs twice"):
-        TABLES[figure](twice, experiment)
+        tabulate(figure, twice, experiment)
 
 
 def test_deltas_are_paired_by_seed():
     """Accuracies vary by 20 points with the seed, the difference is always 3: the paired band has no width."""
     experiment = an_experiment(models=5)
     rows = rows_of(experiment, lambda source, t, b, i, seed, e: 0.5 + 0.05 * seed + 0.03 * (source == "l2"))
-    table = fig2(rows.sample(frac=1, random_state=1), experiment)
+    table = compare_as("fig2", rows.sample(frac=1, random_state=1), experiment)
     delta = only(table, quantity="delta", target="leaves", images=100)
     assert (delta["mean"], delta["low"], delta["high"]) == pytest.approx((0.03, 0.03, 0.03))
     assert (delta["source"], delta["minus_source"]) == ("l2", "plain")
@@ -103,7 +82,7 @@ def test_seeds_on_one_side_only_are_left_out_and_counted():
     experiment = an_experiment(models=4)
     rows = rows_of(experiment, lambda source, t, b, i, seed, e: 0.1 * seed + 0.05 * (source == "l2"))
     rows.loc[(rows["source"] == "plain") & (rows["seed"] == 3), "seed"] = 7
-    table = fig2(rows, experiment)
+    table = compare_as("fig2", rows, experiment)
     delta = only(table, quantity="delta", target="leaves", images=100)
     assert delta["mean"] == pytest.approx(0.05)
     assert (delta["models"], delta["models_expected"]) == (3, 5)
@@ -123,7 +102,7 @@ def test_signs_of_all_differences():
         "fig10": {(source, 3, source, 1): 0.02 for source in level},
     }
     for figure, deltas in expected.items():
-        table = TABLES[figure](rows, experiment)
+        table = tabulate(figure, rows, experiment)
         found = table[table["quantity"] == "delta"].groupby(["source", "blocks", "minus_source", "minus_blocks"])[
             "mean"
         ]
@@ -134,7 +113,7 @@ def test_signs_of_all_differences():
 def test_fig3_is_drawn_at_its_epochs_and_size():
     experiment = an_experiment(fig3={"images": 200, "epochs": [1, 20]})
     rows = rows_of(an_experiment(), lambda s, t, b, i, seed, epoch: epoch / 100)
-    table = fig3(rows, experiment)
+    table = compare_as("fig3", rows, experiment)
     assert set(table["images"]) == {200}
     accuracy = table[table["quantity"] == "accuracy"]
     assert dict(zip(accuracy["epochs"], accuracy["mean"], strict=True)) == pytest.approx({"1": 0.01, "20": 0.2})
@@ -142,7 +121,7 @@ def test_fig3_is_drawn_at_its_epochs_and_size():
 
 def test_fig5_shows_the_papers_two_targets_where_they_exist():
     experiment = an_experiment(targets=("mnist", "svhn", "cifar10"))
-    table = fig5(rows_of(experiment), experiment)
+    table = compare_as("fig5", rows_of(experiment), experiment)
     assert set(table[table["quantity"] == "accuracy"]["target"]) == {"cifar10", "svhn"}
     assert set(table[table["quantity"] == "delta"]["target"]) == {"mnist", "svhn", "cifar10"}
 
@@ -151,7 +130,7 @@ def test_missing_cells_are_lines():
     experiment = an_experiment()
     rows = rows_of(experiment)
     gone = (rows["blocks"] == 9) | ((rows["source"] == "l2") & (rows["images"] == 200) & (rows["seed"] >= 1))
-    table = fig4(rows[~gone], experiment)
+    table = compare_as("fig4", rows[~gone], experiment)
     missing = table[table["quantity"] == "missing"]
     found = set(missing[["blocks", "images", "models", "models_expected"]].itertuples(index=False, name=None))
     assert found == {(9, 100, 0, 4), (9, 200, 0, 4), (0, 200, 1, 4), (1, 200, 1, 4), (3, 200, 1, 4)}
@@ -165,31 +144,35 @@ def test_rows_of_other_protocols_and_cells_do_not_count():
     rows = rows_of(experiment)
     stranger = rows.assign(protocol="long", test_accuracy=0.0)
     bigger = rows.assign(images=300, test_accuracy=0.0)
-    pd.testing.assert_frame_equal(fig10(pd.concat([stranger, rows, bigger]), experiment), fig10(rows, experiment))
+    pd.testing.assert_frame_equal(
+        compare_as("fig10", pd.concat([stranger, rows, bigger]), experiment), compare_as("fig10", rows, experiment)
+    )
 
 
 def test_nothing_to_draw_is_an_error():
     experiment = an_experiment()
     rows = rows_of(experiment)
     with pytest.raises(InputError, match=r"'trial', fig2: none of its 8 cells .* Check 'protocol'"):
-        fig2(rows.assign(protocol="long"), experiment)
+        compare_as("fig2", rows.assign(protocol="long"), experiment)
     with pytest.raises(InputError, match=r"'trial', fig2: no model to draw.* 3 blocks .* has \[0, 1\] blocks"):
-        fig2(rows, experiment | {"blocks": [0, 1]})
+        compare_as("fig2", rows, experiment | {"blocks": [0, 1]})
     with pytest.raises(InputError, match="at 777 images"):
-        fig3(rows, experiment | {"fig3": {"images": 777, "epochs": [1]}})
+        compare_as("fig3", rows, experiment | {"fig3": {"images": 777, "epochs": [1]}})
 
 
 def test_band_depends_on_its_own_cell_alone():
     experiment = an_experiment(models=6)
     rng = np.random.default_rng(3)
     rows = rows_of(experiment, lambda *cell: rng.uniform(0.4, 0.6))
-    whole = fig2(rows, experiment)
-    smaller = fig2(rows, experiment | {"targets": ["stones"]})
+    whole = compare_as("fig2", rows, experiment)
+    smaller = compare_as("fig2", rows, experiment | {"targets": ["stones"]})
     same = whole[whole["target"] == "stones"].reset_index(drop=True)
     pd.testing.assert_frame_equal(smaller, same)
     # The same cell has the same band in another figure.
     keys = {"quantity": "accuracy", "source": "l2", "blocks": 3, "target": "stones", "images": 100}
-    pd.testing.assert_series_equal(only(fig4(rows, experiment), **keys), only(whole, **keys), check_names=False)
+    pd.testing.assert_series_equal(
+        only(compare_as("fig4", rows, experiment), **keys), only(whole, **keys), check_names=False
+    )
 
 
 def test_band_has_the_spread_of_the_mean():
@@ -211,29 +194,6 @@ def test_band_covers_the_truth_about_as_often_as_it_says():
     assert 0.88 <= covered <= 0.98
 
 
-def test_table5_columns_order_and_published_values(tmp_path):
-    published = tmp_path / "table5.csv"
-    published.write_text("target,images,source,published_percent,models\nstones,200,l2,61.5,10\n", encoding="utf-8")
-    experiment = an_experiment(protocol="paper", targets=("stones", "leaves"))
-    rows = rows_of(experiment, lambda source, t, b, i, seed, e: 0.1 * seed)
-    rows = rows[~((rows["source"] == "large") & (rows["target"] == "leaves"))]
-    table = table5(rows.sample(frac=1, random_state=2), experiment, published)
-    assert list(table) == ["target", "images", "source", "accuracy_percent", "models", "published_percent"]
-    order = list(SOURCES.values())
-    assert list(table[["target", "images", "source"]].itertuples(index=False, name=None)) == [
-        (target, images, source)
-        for target in ("stones", "leaves")
-        for images in (100, 200)
-        for source in order
-        if (target, source) != ("leaves", "large")
-    ]
-    assert np.allclose(table["accuracy_percent"], 15.0)
-    assert only(table, target="stones", images=200, source="l2")["published_percent"] == 61.5
-    assert table["published_percent"].notna().sum() == 1
-    other = table5(rows.assign(protocol="short"), experiment | {"protocol": "short"}, published)
-    assert other["published_percent"].isna().all()
-
-
 def test_reading_rows(tmp_path):
     experiment = an_experiment()
     rows = rows_of(experiment)
@@ -242,7 +202,7 @@ def test_reading_rows(tmp_path):
         save_table(file, rows[rows["seed"] == seed])
     read = read_rows([*files, files[0], tmp_path / "absent.parquet"])
     assert len(read) == len(rows)
-    pd.testing.assert_frame_equal(fig10(read, experiment), fig10(rows, experiment))
+    pd.testing.assert_frame_equal(compare_as("fig10", read, experiment), compare_as("fig10", rows, experiment))
     with pytest.raises(InputError, match=r"none of the 1 file\(s\) of rows exists"):
         read_rows([tmp_path / "absent.parquet"])
     save_table(tmp_path / "bad.parquet", rows.drop(columns="seed"))

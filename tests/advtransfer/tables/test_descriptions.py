@@ -1,37 +1,25 @@
 """Tables 1 to 4 come out of the configuration and the artefacts."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 import torch
-import yaml
 
-from advtransfer import settings
 from advtransfer.artefacts import save_table
+from advtransfer.config import resolve
 from advtransfer.datasets import Dataset
-from advtransfer.descriptions import source_robustness, table1, table2, table3, table4
-from advtransfer.robustness_rows import COLUMNS
-from advtransfer.targets.counts import COUNTS
-
-PROJECT = Path(__file__).resolve().parents[2]
+from advtransfer.tables.descriptions import table1, table2, table3, table4
+from advtransfer.tables.robustness import COLUMNS, source_robustness
+from experiments import read_config, resolved
 
 
 @pytest.fixture
 def config():
-    return yaml.safe_load((PROJECT / "config.yaml").read_text())
-
-
-def resolved(config, experiment):
-    config["experiment"] = experiment
-    targets = config["experiments"][experiment]["targets"]
-    counts = {target: COUNTS[config["targets"][target].get("dataset", target)] for target in targets}
-    return settings.resolve_experiment(config, counts, "rows.parquet")
+    return read_config()
 
 
 def test_the_papers_hyper_parameters(config):
     """Section 4 of the paper."""
-    table = table1(settings.describe(config, resolved(config, "paper"), "table1"), []).set_index("hyper_parameter")[
+    table = table1(resolve.describe(config, resolved(config, "paper"), "table1"), []).set_index("hyper_parameter")[
         "value"
     ]
     assert (table["learning rate"], table["momentum"], table["weight decay"], table["batch size"]) == (
@@ -47,8 +35,8 @@ def test_the_papers_hyper_parameters(config):
 def test_the_papers_training_by_size(config):
     """Table 2 of the paper: 100 epochs and 20 seeds up to 1,600 images, and 12,576 models in all."""
     experiment = resolved(config, "paper")
-    table = table2(settings.describe(config, experiment, "table2"), [])
-    assert table["models"].sum() == settings.count_models(experiment) == 12576
+    table = table2(resolve.describe(config, experiment, "table2"), [])
+    assert table["models"].sum() == 12576
     by_size = table.set_index("images")
     assert by_size.loc[1600, ["epochs", "seeds"]].tolist() == [100, 20]
     assert by_size.loc[3200, ["epochs", "seeds"]].tolist() == [150, 10]
@@ -57,7 +45,7 @@ def test_the_papers_training_by_size(config):
     assert by_size.loc[73257, "targets"] == "svhn"
     assert by_size.loc[60000, "targets"] == "fmnist kmnist mnist"
     # The ladder: 15 sources, 6 targets, 3 sizes, 5 seeds.
-    assert table2(settings.describe(config, resolved(config, "ladder"), "table2"), [])["models"].sum() == 15 * 6 * 3 * 5
+    assert table2(resolve.describe(config, resolved(config, "ladder"), "table2"), [])["models"].sum() == 15 * 6 * 3 * 5
 
 
 def robustness_file(folder, source, rows):
@@ -80,7 +68,7 @@ def test_sources_with_published_beside_measured(config, tmp_path):
         ),
         robustness_file(tmp_path, "l2_3", []),
     ]
-    table = table3(settings.describe(config, resolved(config, "paper"), "table3"), files).set_index("source")
+    table = table3(resolve.describe(config, resolved(config, "paper"), "table3"), files).set_index("source")
     assert table["published_accuracy_percent"].to_dict() == {
         "natural": 76.13,
         "l2_3": 57.90,

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advtransfer import influence_tables
 from advtransfer.artefacts import save_arrays
-from advtransfer.influence_tables import (
+from advtransfer.tables import influence as influence_tables
+from advtransfer.tables.influence import (
     Influence,
     fig6,
     fig7,
@@ -29,28 +29,28 @@ def matrices(seed=0, n=12, t=20, classes=3):
     names = [f"class {label}" for label in range(classes)]
     return {
         role: {
-            targets: Influence(rng.standard_normal((len(labels), n)), labels, ids, *train, names, targets)
-            for targets, (labels, ids) in (("train", train), ("test", test))
+            queries: Influence(rng.standard_normal((len(labels), n)), labels, ids, *train, names, queries)
+            for queries, (labels, ids) in (("train", train), ("test", test))
         }
         for role in ("robust", "natural")
     }
 
 
 @pytest.mark.parametrize("self_influence", ["excluded", "included"])
-@pytest.mark.parametrize("targets", ["train", "test"])
-def test_shares_equal_a_plain_loop(targets, self_influence):
-    influence = matrices()["robust"][targets]
+@pytest.mark.parametrize("queries", ["train", "test"])
+def test_shares_equal_a_plain_loop(queries, self_influence):
+    influence = matrices()["robust"][queries]
     hits = same_class(influence, self_influence)
-    for row, (label, image_id) in enumerate(zip(influence.target_labels, influence.target_ids, strict=True)):
+    for row, (label, image_id) in enumerate(zip(influence.query_labels, influence.query_ids, strict=True)):
         pairs = sorted(zip(-influence.values[row], influence.train_labels, influence.train_ids, strict=True))
-        if targets == "train" and self_influence == "excluded":
+        if queries == "train" and self_influence == "excluded":
             pairs = [pair for pair in pairs if pair[2] != image_id]
         assert hits[row].tolist() == [pair[1] == label for pair in pairs]
 
 
 def test_the_table_of_figure_8():
     table = fig8(matrices(), "excluded")
-    assert table.groupby(["targets", "role"]).size().to_dict() == {
+    assert table.groupby(["queries", "role"]).size().to_dict() == {
         ("train", "robust"): 11,
         ("train", "natural"): 11,
         ("test", "robust"): 12,
@@ -58,11 +58,11 @@ def test_the_table_of_figure_8():
     }
     assert table["same_class_share"].between(0, 1).all()
     # Over all ranks the share is that of the class: 3 others of 11 for training images, 4 of 12 for test images.
-    assert table.groupby("targets")["same_class_share"].mean().to_dict() == pytest.approx(
+    assert table.groupby("queries")["same_class_share"].mean().to_dict() == pytest.approx(
         {"train": 3 / 11, "test": 4 / 12}
     )
-    assert table.groupby("targets")["chance"].first().to_dict() == pytest.approx({"train": 3 / 11, "test": 4 / 12})
-    assert fig8(matrices(), "included").query("targets == 'train'")["rank"].max() == 12
+    assert table.groupby("queries")["chance"].first().to_dict() == pytest.approx({"train": 3 / 11, "test": 4 / 12})
+    assert fig8(matrices(), "included").query("queries == 'train'")["rank"].max() == 12
 
 
 def test_at_most_a_hundred_ranks():
@@ -76,12 +76,10 @@ def test_the_summary_stands_beside_the_papers_numbers():
     values[0, [1, 0, 3, 6, 2]] = [5, 4, 3, 2, 1]
     values[1, [1, 4, 0, 3, 6]] = [5, 4, 3, 2, 1]
     test = made["robust"]["test"]
-    made["robust"]["test"] = replace(
-        test, values=values, target_labels=np.array([0, 1]), target_ids=test.target_ids[:2]
-    )
-    summary = fig8_summary(made, "excluded").set_index(["targets", "role"])
+    made["robust"]["test"] = replace(test, values=values, query_labels=np.array([0, 1]), query_ids=test.query_ids[:2])
+    summary = fig8_summary(made, "excluded").set_index(["queries", "role"])
     line = summary.loc[("test", "robust")]
-    assert (line["top1_percent"], line["three_of_top5_percent"], line["target_images"]) == (50, 50, 2)
+    assert (line["top1_percent"], line["three_of_top5_percent"], line["query_images"]) == (50, 50, 2)
     assert (line["paper_top1_percent"], line["paper_three_of_top5_percent"]) == (78.6, 77.3)
     assert tuple(summary.loc[("test", "natural"), ["paper_top1_percent", "paper_three_of_top5_percent"]]) == (
         55.1,
@@ -125,7 +123,7 @@ def test_figure_6_shows_the_most_influential_images():
     assert facts["rows"] == ["test image", "robust", "natural"]
     for column in range(3):
         test = made["natural"]["test"]
-        assert facts["image_ids"][0][column] == test.target_ids[column]  # the first of its class
+        assert facts["image_ids"][0][column] == test.query_ids[column]  # the first of its class
         best = test.train_ids[test.values[column].argmax()]
         assert facts["image_ids"][2][column] == best
         assert (arrays["images"][2, column] == best).all()
@@ -137,14 +135,14 @@ def test_heads_and_all_weights_are_compared_on_the_same_targets():
     for pair in everything.values():
         test = pair["test"]
         pair["test"] = replace(
-            test, values=test.values[::2], target_labels=test.target_labels[::2], target_ids=test.target_ids[::2]
+            test, values=test.values[::2], query_labels=test.query_labels[::2], query_ids=test.query_ids[::2]
         )
     table = influence_all(head, everything, "excluded")
     one, other = (
         part.drop(columns="through").reset_index(drop=True) for _, part in table.groupby("through", sort=False)
     )
     pd.testing.assert_frame_equal(one, other)
-    assert one.query("targets == 'test'")["target_images"].unique().tolist() == [10]
+    assert one.query("queries == 'test'")["query_images"].unique().tolist() == [10]
 
 
 def test_reading_an_artefact_whose_targets_are_some_of_the_training_images(tmp_path):
@@ -153,11 +151,11 @@ def test_reading_an_artefact_whose_targets_are_some_of_the_training_images(tmp_p
         "influence_test": np.zeros((1, 3)),
         "train_labels": np.array([0, 1, 2]),
         "train_image_ids": np.array([30, 10, 20]),
-        "train_target_image_ids": np.array([20, 30]),
+        "train_query_image_ids": np.array([20, 30]),
         "test_labels": np.array([1]),
         "test_image_ids": np.array([5]),
     }
     save_arrays(tmp_path / "influence.safetensors", arrays, {"class_names": ["a", "b", "c"]})
     train = read_influence(tmp_path / "influence.safetensors")["train"]
-    assert train.target_labels.tolist() == [2, 0]
+    assert train.query_labels.tolist() == [2, 0]
     assert ranked(train, "excluded").tolist() == [[1, 0], [2, 1]]

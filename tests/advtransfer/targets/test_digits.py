@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
-from advtransfer.targets.counts import COUNTS
+from advtransfer.targets.catalogue import INSTALLED
 from advtransfer.targets.digits import build
 
 
 def test_digits_are_the_scans_in_their_order() -> None:
     dataset = build({"kind": "digits"}, Path("unused"), "config.yaml: target 'digits'")
     counts = {"train": len(dataset.train_labels), "test": len(dataset.test_labels), "classes": len(dataset.class_names)}
-    assert counts == COUNTS["digits"]
+    assert counts == INSTALLED["digits"].counts
     assert dataset.train_images.shape == (1297, 1, 8, 8)
     assert dataset.train_images.dtype == torch.uint8
     assert dataset.train_labels.dtype == torch.int64

@@ -9,7 +9,7 @@ from matplotlib.ft2font import FT2Font
 
 from advtransfer.datasets import Dataset
 from advtransfer.targets import glyphs
-from advtransfer.targets.counts import COUNTS
+from advtransfer.targets.catalogue import INSTALLED
 
 
 def draw() -> Dataset:
@@ -22,7 +22,7 @@ def dataset() -> Dataset:
 
 
 def test_the_classes_are_balanced(dataset: Dataset) -> None:
-    counts = COUNTS["glyphs"]
+    counts = INSTALLED["glyphs"].counts
     assert dataset.class_names == list("ABCDEFGHIJ")
     for part, images, labels in (
         ("train", dataset.train_images, dataset.train_labels),

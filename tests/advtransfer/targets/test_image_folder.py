@@ -208,7 +208,7 @@ def test_folders_of_another_layout_are_refused(tmp_path: Path) -> None:
 
 
 def test_counting_imports_no_torch(tmp_path: Path) -> None:
-    code = "import sys, advtransfer.targets.listing, advtransfer.targets.counts; sys.exit('torch' in sys.modules)"
+    code = "import sys, advtransfer.targets.listing, advtransfer.targets.catalogue; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, check=False).returncode == 0
 
 

@@ -25,7 +25,7 @@ from advtransfer import downloads as downloads_module
 from advtransfer.datasets import Dataset, load_dataset
 from advtransfer.errors import InputError
 from advtransfer.targets import torchvision as target
-from advtransfer.targets.counts import COUNTS
+from advtransfer.targets.catalogue import TORCHVISION, DataSet
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "target.py"
 PLACE = "config.yaml: target 'leaves'"
@@ -46,7 +46,7 @@ class Fake:
         self.labels = [np.arange(n) % CLASSES for n in (TRAIN, TEST)]
         folder.mkdir(parents=True, exist_ok=True)
         self.cls = getattr(datasets, dataset)
-        monkeypatch.setitem(COUNTS, dataset, {"train": TRAIN, "test": TEST, "classes": CLASSES})
+        monkeypatch.setitem(TORCHVISION, dataset, DataSet(TRAIN, TEST, CLASSES, (1, 28, 28)))
         # No test reaches a publisher: nothing listens on this port.
         {"cifar": self._cifar, "svhn": self._svhn, "mnist": self._mnist}[self.family](
             monkeypatch, "http://127.0.0.1:9/"
@@ -259,7 +259,7 @@ def test_a_damaged_unpacked_file_is_named(fake: Fake, downloads: Path) -> None:
 
 
 def test_other_numbers_of_images_are_refused(fake: Fake, downloads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(COUNTS, fake.dataset, {"train": TRAIN + 1, "test": TEST, "classes": CLASSES})
+    monkeypatch.setitem(TORCHVISION, fake.dataset, DataSet(TRAIN + 1, TEST, CLASSES, (1, 28, 28)))
     with pytest.raises(InputError, match=f"has {TRAIN} training images, {TEST} test images and {CLASSES} classes"):
         build(fake, downloads, data_root=str(fake.folder))
 
@@ -286,7 +286,7 @@ def test_an_absent_data_root_and_an_unknown_name_are_refused(tmp_path: Path, dow
 
 
 def test_the_table_of_counts_names_every_data_set() -> None:
-    assert set(target._LAYOUTS) <= set(COUNTS)
+    assert set(target._LAYOUTS) == set(TORCHVISION)
 
 
 def run_script(settings: str, downloads: Path, output: Path) -> subprocess.CompletedProcess:

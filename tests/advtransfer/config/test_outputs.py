@@ -1,0 +1,58 @@
+"""What can be asked for is said as it is."""
+
+import pytest
+
+from advtransfer.config.catalogue import CATALOGUE
+from advtransfer.config.inspection import resolve_inspection
+from advtransfer.config.outputs import listing, outputs, page, refuse_unknown, wanted_by_default
+from advtransfer.errors import InputError
+from experiments import PROJECT, counts_of, read_config, resolved
+
+
+def asked(name, **changes):
+    """The configuration, the experiment and what it looks into."""
+    config = read_config()
+    config["experiments"][name] |= changes
+    experiment = resolved(config, name)
+    return config, experiment, resolve_inspection(config, experiment, counts_of(config))
+
+
+def test_the_page_is_the_catalogues():
+    written = (PROJECT / "docs" / "outputs.md").read_text(encoding="utf-8")
+    assert written == page(), "run: uv run snakemake -f docs/outputs.md"
+
+
+def test_the_list_has_a_line_for_everything(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = listing(*asked("demo"))
+    assert lines[0].startswith("Experiment demo, protocol demo.")
+    (line,) = [line for line in lines if line.startswith("  fig2.pdf ")]
+    # 2 sources, 2 targets, 3 sizes, 3 seeds.
+    assert line.endswith("and their difference (Fig. 2) [36 models, 36 to train]")
+    for entry in CATALOGUE.values():
+        assert sum(entry.caption in line for line in lines) == 1
+    assert not any("not here" in line for line in lines)
+
+
+def test_the_list_says_what_an_experiment_lacks():
+    lines = listing(*asked("published"))
+    (line,) = [line for line in lines if line.startswith("  fig7.pdf ")]
+    assert "not here: the experiment has no networks to look into" in line
+    (line,) = [line for line in lines if line.startswith("  fig2.pdf ")]
+    assert line.endswith("[the authors' logs]")
+
+
+def test_by_default_everything_that_needs_no_further_data():
+    assert "figures/table4.csv" not in wanted_by_default(*asked("published"))
+    assert "figures/source_robustness.pdf" not in wanted_by_default(*asked("paper"))
+    assert set(wanted_by_default(*asked("demo"))) == {entry.outputs[0] for entry in CATALOGUE.values()}
+
+
+def test_the_nearest_names_answer_a_misspelt_one():
+    with pytest.raises(
+        InputError, match=r"figures/fig22\.pdf: there is no such figure or table\. Did you mean figures/fig2\.pdf"
+    ):
+        refuse_unknown("fig22.pdf")
+    with pytest.raises(InputError, match="'snakemake list' shows all"):
+        refuse_unknown("zzz")
+    assert "table5.md" in outputs()
