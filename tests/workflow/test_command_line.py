@@ -7,6 +7,8 @@ import zipfile
 import pandas as pd
 import pytest
 
+from advtransfer.config.catalogue import DRAWN
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -30,6 +32,13 @@ def test_a_mistake_is_one_line_before_any_job(fresh, arguments, message):
     assert not (fresh.folder / "results").exists()
 
 
+def test_a_misspelt_figure_is_answered_with_the_nearest_names(fresh):
+    result = fresh.snakemake("figures/fig22.pdf", check=False)
+    assert result.returncode != 0
+    assert "figures/fig22.pdf: there is no such figure or table. Did you mean figures/fig2.pdf" in result.stdout
+    assert "MissingRuleException" not in result.stdout
+
+
 def test_the_papers_grid_is_planned_offline(fresh):
     """12,576 models: 6 targets, 4 sources, 4 block counts; 35 chunks of seeds over the ten sizes."""
     planned = fresh.planned("--config", "experiment=paper")
@@ -47,11 +56,10 @@ def test_the_papers_grid_is_planned_offline(fresh):
         "fine_tuned_model": 4,
         "features": 2,
         "influence": 2,
-        "influence_csv": 2,
+        "influence_table": 3,
         "influence_pictures": 2,
         "fig8_summary": 1,
         "influence_all": 2,
-        "influence_all_table": 1,
         "visualise": 1,
         "schematic": 1,
     }
@@ -120,7 +128,7 @@ def test_a_checkout_without_data_or_network_runs_the_demo(fresh):
     """Nothing but files of the project is needed to plan every figure of the demo."""
     shutil.rmtree(fresh.folder / "docs", ignore_errors=True)
     planned = fresh.planned()
-    names = ["epsilon", *(f"fig{n}" for n in (1, 10, *range(2, 10))), "influence_all", "source_robustness"]
+    names = sorted(DRAWN)
     assert planned["figure"] == [f"figures/{name}.pdf" for name in names]
     assert planned["describe"] == [f"figures/table{n}.csv" for n in (1, 2, 3, 4)]
     assert "download" not in planned

@@ -42,7 +42,7 @@ def test_everything_is_made_and_nothing_is_left_to_do(looked_into):
         for ending in ("pdf", "png"):
             assert (looked_into.folder / "figures" / f"{name}.{ending}").stat().st_size > 1000
     summary = pd.read_csv(looked_into.folder / "figures/fig8.csv")
-    assert summary["target_images"].tolist() == [25, 25, 20, 20]
+    assert summary["query_images"].tolist() == [25, 25, 20, 20]
     assert summary["top1_percent"].between(0, 100).all()
     assert looked_into.planned(*FIGURES, *TINY) == {}
 
