@@ -20,9 +20,9 @@ rule train_source:
         gpu=1,
     params:
         settings=source_settings,
-        code=code_of("train.py"),
+        code=code_of("train_source.py"),
     shell:
-        "python scripts/train.py --settings {params.settings:q} --code {params.code} --threads {threads}"
+        "python scripts/train_source.py --settings {params.settings:q} --code {params.code} --threads {threads}"
         " --dataset {input} --source {output.source} --record {output.record}"
         f"{LOGGED}"
 

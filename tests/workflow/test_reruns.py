@@ -100,7 +100,7 @@ def test_one_more_target_adds_its_own_jobs(checkout):
 
 
 @pytest.mark.parametrize(
-    "module", ["advtransfer/attacks.py", "advtransfer/sources.py", "advtransfer/targets/glyphs.py", "train.py"]
+    "module", ["advtransfer/attacks.py", "advtransfer/sources.py", "advtransfer/targets/glyphs.py", "train_source.py"]
 )
 def test_code_that_was_not_used_runs_nothing(checkout, module):
     """The bundled sources are files: a change of the attack does not make them, nor what was fine-tuned from them, anew."""
