@@ -22,9 +22,9 @@ rule train_source:
         settings=lambda wildcards: as_json(
             resolve.resolve_source(config["sources"][wildcards.source])
         ),
-        code=code_of("train.py"),
+        code=code_of("train_source.py"),
     shell:
-        "python scripts/train.py --settings {params.settings:q} --code {params.code} --threads {threads}"
+        "python scripts/train_source.py --settings {params.settings:q} --code {params.code} --threads {threads}"
         " --dataset {input} --source {output.source} --record {output.record}"
         f"{LOGGED}"
 

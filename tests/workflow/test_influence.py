@@ -61,9 +61,8 @@ def test_another_cut_computes_influence_again_and_trains_nothing(changed):
     planned = changed.planned(*FIGURES, *TINY)
     assert {rule: len(jobs) for rule, jobs in planned.items()} == {
         "influence": 2,
-        "influence_csv": 2,
+        "influence_table": 3,
         "influence_pictures": 2,
-        "influence_all_table": 1,
         "fig8_summary": 1,
         "figure": 4,
     }
@@ -73,7 +72,7 @@ def test_another_cut_computes_influence_again_and_trains_nothing(changed):
 def test_self_influence_is_a_matter_of_the_tables(changed):
     changed.edit("tiny.yaml", "experiment: tiny\n", "experiment: tiny\ninfluence: {self_influence: included}\n")
     planned = changed.planned(*FIGURES, *TINY)
-    assert set(planned) == {"influence_csv", "influence_pictures", "influence_all_table", "fig8_summary", "figure"}
+    assert set(planned) == {"influence_table", "influence_pictures", "fig8_summary", "figure"}
 
 
 def test_other_units_climb_again_and_nothing_else(changed):

@@ -2,9 +2,10 @@
 
 import argparse
 import json
+import logging
 import platform
-import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 
@@ -13,12 +14,14 @@ from advtransfer.datasets import draw_test_images, load_dataset
 from advtransfer.devices import pick_device
 from advtransfer.errors import exit_on_input_error
 from advtransfer.robustness import measure_accuracy
-from advtransfer.sources import train_source
+from advtransfer.sources import remove_checkpoint, train_source
 from advtransfer.threats import threat_from
+
+logger = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Parse, train, round the weights to their stored precision, measure what is stored, save."""
+    """Parse, train (from a checkpoint if there is one), round the weights to their stored precision, measure, save."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=json.loads, required=True, help="the source's entry, resolved, as JSON")
     parser.add_argument("--code", required=True, help="hash of the code that trains")
@@ -31,9 +34,14 @@ def main() -> None:
     device = pick_device(arguments.threads)
     dataset = load_dataset(arguments.dataset)
 
-    model, metadata, epochs = train_source(
-        dataset, settings, device, log=lambda line: print(line, file=sys.stderr, flush=True)
-    )
+    provenance = {
+        "code": arguments.code,
+        "data_sha256": dataset.fingerprint(),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in ("torch", "kornia")}},
+    }
+    # No declared output of the rule: Snakemake removes those of a job that failed.
+    checkpoint = Path(arguments.source).with_suffix(".checkpoint.safetensors")
+    model, metadata, epochs = train_source(dataset, settings, device, checkpoint, provenance)
     dtype = getattr(torch, settings["stored_dtype"])
     tensors = {
         name: tensor.to("cpu", dtype if tensor.is_floating_point() else tensor.dtype)
@@ -56,7 +64,7 @@ def main() -> None:
             seed=settings["seed"],
         )
         measured["robust_accuracy"].append({**threat, "accuracy": accuracy})
-        print(f"PGD-{evaluation['attack_steps']} {threat}: accuracy {accuracy:.4f}", file=sys.stderr, flush=True)
+        logger.info("PGD-%d %s: accuracy %.4f", evaluation["attack_steps"], threat, accuracy)
     record = {
         "settings": settings,
         "measured": {
@@ -66,21 +74,18 @@ def main() -> None:
             "attack": f"PGD-{evaluation['attack_steps']}, random start, step 2.5 epsilon / steps, worst iterate",
         },
         "epochs": epochs,
-        "code": arguments.code,
-        "data_sha256": dataset.fingerprint(),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in ("torch", "kornia")}},
+        **provenance,
         "device": torch.cuda.get_device_name(device)
         if device.type == "cuda"
         else f"CPU, {arguments.threads} thread(s)",
     }
     save_json(arguments.record, record)
-    origin = {
-        "kind": "train",
-        **{key: record[key] for key in ("settings", "measured", "code", "data_sha256", "versions")},
-    }
+    origin = {"kind": "train", "settings": settings, "measured": record["measured"], **provenance}
     save_tensors(arguments.source, tensors, {**metadata, "origin": origin})
+    remove_checkpoint(checkpoint)
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     with exit_on_input_error():
         main()
