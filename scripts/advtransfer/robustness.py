@@ -56,7 +56,7 @@ def measure(
     device: torch.device,
     name: str,
 ) -> Iterator[dict[str, Any]]:
-    """Rows (`tables.columns.ROBUSTNESS`): clean accuracy on all test images, then under each threat on a random subset of them.
+    """Rows (`config.columns.ROBUSTNESS`): clean accuracy on all test images, then under each threat on a random subset of them.
 
     settings: `robustness:` of config.yaml, resolved: threats [{norm, epsilon}], attack, steps, restarts, images, seed.
     Raises InputError where the test images have labels that the network has no output for.

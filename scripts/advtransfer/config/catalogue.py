@@ -8,7 +8,7 @@ of scripts/figures with draw(table, experiment), and a test (CONTRIBUTING.md).
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from advtransfer.tables import columns
+from advtransfer.config import columns
 
 # The main comparison is natural against robust (the paper: L2, epsilon 3); figures 5 and 10 add two Linf sources.
 ROLES = ("natural", "robust", "linf_small", "linf_large")

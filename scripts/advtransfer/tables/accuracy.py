@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from advtransfer.config.columns import ACCURACY, ROWS
 from advtransfer.config.grid import Cell, cells
 from advtransfer.errors import InputError
-from advtransfer.tables.columns import ACCURACY, ROWS
 
 ROW_COLUMNS = list(ROWS)
 CELL = ["source", "target", "blocks", "images"]

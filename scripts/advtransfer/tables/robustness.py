@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from advtransfer.tables.columns import ROBUSTNESS
+from advtransfer.config.columns import ROBUSTNESS
 
 COLUMNS = list(ROBUSTNESS)
 

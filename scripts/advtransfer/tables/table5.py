@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from advtransfer.config.columns import TABLE5
 from advtransfer.config.grid import cells
 from advtransfer.tables.accuracy import Accuracies
-from advtransfer.tables.columns import TABLE5
 
 PUBLISHED = Path(__file__).resolve().parents[3] / "resources" / "published" / "table5.csv"
 
