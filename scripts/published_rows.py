@@ -1,7 +1,6 @@
 """Turn the authors' log into rows, or into the values of the paper's Table 5 that it holds."""
 
 import argparse
-import sys
 
 from advtransfer.artefacts import save_table
 from advtransfer.tables.published import read_log, table5_means
@@ -16,7 +15,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not (arguments.output or arguments.table5):
         parser.error("give --output, --table5 or both")
-    rows = read_log(arguments.log, log=lambda line: print(line, file=sys.stderr))
+    rows = read_log(arguments.log)
     if arguments.output:
         save_table(arguments.output, rows)
     if arguments.table5:

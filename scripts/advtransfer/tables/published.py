@@ -3,7 +3,7 @@
 The log is `results/consolidated_results.csv` of the authors' repository: one line per evaluated epoch of a model.
 """
 
-from collections.abc import Callable
+import logging
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +11,8 @@ import pandas as pd
 from advtransfer.errors import InputError
 from advtransfer.tables.accuracy import ROW_COLUMNS, RUN, interrupts, last_rows
 from advtransfer.targets.catalogue import PAPER_TARGETS
+
+logger = logging.getLogger(__name__)
 
 PROTOCOL = "paper"
 SOURCES = {0: "natural", 3: "l2_3", 4: "linf_4", 8: "linf_8"}
@@ -38,13 +40,12 @@ COLUMNS = {
 WHOLE = ("source_eps", "unfrozen_blocks", "num_training_images", "seed", "epoch")
 
 
-def read_log(path: str | Path, log: Callable[[str], None] = lambda line: None) -> pd.DataFrame:
+def read_log(path: str | Path) -> pd.DataFrame:
     """The rows of the authors' log (CSV, plain or .gz), sorted by source, target, blocks, images, seed and epoch.
 
     Accuracies become fractions, losses stay in nats, `seconds` is the log's `time`: seconds since the run began. Lines
     of source_eps -1 are dropped. A line that repeats another word for word counts once; two different lines for one
-    epoch of one model are an error, as nothing says which is the right one. `log` receives what was read, dropped and
-    found odd.
+    epoch of one model are an error, as nothing says which is the right one. What was read, dropped and found odd is logged.
 
     Raises InputError where the file or a column is missing, a value is not a finite number or out of its range, or a
     source, target, block count or size is not the paper's.
@@ -94,12 +95,12 @@ def read_log(path: str | Path, log: Callable[[str], None] = lambda line: None) -
         [*RUN, "epoch"], key=lambda column: column.map(ranks[column.name].index) if column.name in ranks else column
     )
     rows = rows[ROW_COLUMNS].reset_index(drop=True)
-    log(
+    logger.info(
         f"{path}: {read} lines; {scratch} of training from scratch (source_eps {FROM_SCRATCH}, not in the paper) "
         f"dropped, {repeated} repeated word for word; {len(rows)} rows of {len(rows.drop_duplicates(RUN))} models."
     )
     for line in describe_schedules(rows):
-        log(f"{path}: {line}")
+        logger.info(f"{path}: {line}")
     return rows
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import logging
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -71,12 +72,12 @@ def write(log: pd.DataFrame, folder: Path, name: str = "log.csv") -> Path:
 
 
 @pytest.mark.parametrize("name", ["log.csv", "log.csv.gz"])
-def test_units_names_and_order(tmp_path, name):
+def test_units_names_and_order(tmp_path, name, caplog):
     log = a_log(
         {"source_eps": 8}, {"source_eps": 0, "epoch": 21, "nat_prec1": 12.5}, {"source_eps": 0}, {"source_eps": -1}
     )
-    said = []
-    rows = published.read_log(write(log, tmp_path, name), said.append)
+    caplog.set_level(logging.INFO)
+    rows = published.read_log(write(log, tmp_path, name))
     assert list(rows) == ROW_COLUMNS
     assert list(rows["source"]) == ["natural", "natural", "linf_8"]
     first = rows.iloc[0]
@@ -84,14 +85,14 @@ def test_units_names_and_order(tmp_path, name):
     assert (first["epoch"], first["seed"], first["seconds"]) == (21, 20_000_000, 12.5)
     assert (first["test_accuracy"], first["train_accuracy"]) == (0.125, 0.75)
     assert (first["test_loss"], first["train_loss"]) == (1.5, 0.5)
-    assert "4 lines; 1 of training from scratch" in said[0]
+    assert "4 lines; 1 of training from scratch" in caplog.messages[0]
 
 
-def test_word_for_word_repetitions_count_once_and_contradictions_are_refused(tmp_path):
-    said = []
-    rows = published.read_log(write(a_log({}, {}), tmp_path), said.append)
+def test_word_for_word_repetitions_count_once_and_contradictions_are_refused(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    rows = published.read_log(write(a_log({}, {}), tmp_path))
     assert len(rows) == 1
-    assert "1 repeated word for word" in said[0]
+    assert "1 repeated word for word" in caplog.messages[0]
     with pytest.raises(InputError, match=r"1 epoch\(s\) logged twice with different values, the first: l2_3 on svhn"):
         published.read_log(write(a_log({}, {"nat_prec1": 51.0}), tmp_path))
 
@@ -121,16 +122,16 @@ def test_missing_columns_and_files(tmp_path):
         published.read_log(tmp_path / "absent.csv")
 
 
-def test_odd_runs_are_described(tmp_path):
+def test_odd_runs_are_described(tmp_path, caplog):
     runs = {20_000_000: (1, 6, 11), 20_100_000: (1, 6), 20_200_000: (1, 21, 41)}
     lines = [
         {"seed": seed, "epoch": epoch, "num_training_images": 3200} for seed, epochs in runs.items() for epoch in epochs
     ]
-    said = []
-    published.read_log(write(a_log(*lines), tmp_path), said.append)
-    assert "3 models have not the paper's number of epochs" in said[1]
-    assert "1 cells mix models of different lengths: svhn at 3200 images" in said[2]
-    assert "1 model(s) on svhn at 3200 images stopped early, at epoch 6: l2_3 (3 blocks)" in said[3]
+    caplog.set_level(logging.INFO)
+    published.read_log(write(a_log(*lines), tmp_path))
+    assert "3 models have not the paper's number of epochs" in caplog.messages[1]
+    assert "1 cells mix models of different lengths: svhn at 3200 images" in caplog.messages[2]
+    assert "1 model(s) on svhn at 3200 images stopped early, at epoch 6: l2_3 (3 blocks)" in caplog.messages[3]
 
 
 def test_only_the_papers_epochs_make_published_values(tmp_path):
