@@ -99,7 +99,6 @@ def all_parameter_influence(
             task,
             cpu=device.type == "cpu",
             disable_tqdm=True,
-            log_level=40,
             output_dir=folder,
         )
         analyzer.fit_all_factors(
