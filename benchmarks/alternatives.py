@@ -20,8 +20,9 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn import functional
 
 from advtransfer.activations import pass_frozen, pass_trained
+from advtransfer.influence_all import TrainedPart
 from advtransfer.memory import keep_freed_memory
-from advtransfer.models import ImageClassifier, block_modules, build, unfreeze_last
+from advtransfer.models import ImageClassifier, build, unfreeze_last
 from advtransfer.randomness import generator_for
 from advtransfer.transfer import set_training_mode
 
@@ -40,49 +41,45 @@ def fresh(network: str, blocks: int, device: torch.device) -> tuple[ImageClassif
     return model, architecture["resolution"]
 
 
-def loss_of(model: ImageClassifier, blocks: int, kept: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The loss of kept activations, as the cached path computes it."""
-    return functional.cross_entropy(pass_trained(model, blocks, kept), labels)
+def loss_of(model: ImageClassifier, blocks: int, activations: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The loss of cached activations, as the engine computes it."""
+    return functional.cross_entropy(pass_trained(model, blocks, activations), labels)
 
 
-class Tail(nn.Module):
-    """The trained blocks and the head as a module of their own, in torch's plain operators."""
+def stateless_part(model: ImageClassifier, blocks: int) -> TrainedPart:
+    """A copy of the trained blocks and the head, in torch's plain operators, whose batch norm has no running statistics.
 
-    def __init__(self, model: ImageClassifier, blocks: int):
-        super().__init__()
-        self.blocks = nn.Sequential(*copy.deepcopy(block_modules(model.network)[-blocks:]))
-        self.fc = copy.deepcopy(model.network.fc)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):  # vmap cannot update running statistics: it is spared the work
-                module.running_mean = module.running_var = module.num_batches_tracked = None
-                module.track_running_stats = False
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Kept activations [n, c, h, w] to logits [n, classes]."""
-        return self.fc(self.blocks(x).mean((2, 3)))
+    vmap cannot update them: it is spared the work.
+    """
+    part = copy.deepcopy(TrainedPart(model.network, blocks))
+    for module in part.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean = module.running_var = module.num_batches_tracked = None
+            module.track_running_stats = False
+    return part.train()
 
 
 def seeds_together(blocks: int, batch: int, device: torch.device) -> tuple[float, float]:
     """Seconds of the gradients of 5 seeds, one after another as the engine computes them, and by vmap over stacked weights."""
     model, resolution = fresh("miniature", blocks, device)
-    kept = pass_frozen(model, blocks, torch.rand(batch, 3, resolution, resolution, device=device))
+    activations = pass_frozen(model, blocks, torch.rand(batch, 3, resolution, resolution, device=device))
     labels = torch.arange(batch, device=device) % CLASSES
     models = [copy.deepcopy(model) for _ in range(SEEDS)]
 
     def one_after_another() -> None:
         for each in models:
             each.zero_grad()
-            loss_of(each, blocks, kept, labels).backward()
+            loss_of(each, blocks, activations, labels).backward()
 
-    tails = [Tail(model, blocks).train() for _ in range(SEEDS)]
-    parameters, _ = stack_module_state(tails)
-    skeleton = copy.deepcopy(tails[0]).to("meta")
+    parts = [stateless_part(model, blocks) for _ in range(SEEDS)]
+    parameters, _ = stack_module_state(parts)
+    skeleton = copy.deepcopy(parts[0]).to("meta")
 
     def loss(weights: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         return functional.cross_entropy(functional_call(skeleton, weights, (x,)), labels)
 
     together = vmap(grad(loss))
-    stacked = kept.expand(SEEDS, *kept.shape).contiguous()
+    stacked = activations.expand(SEEDS, *activations.shape).contiguous()
     return fastest(one_after_another, 20, device), fastest(lambda: together(parameters, stacked), 20, device)
 
 
@@ -90,7 +87,7 @@ def compiled(network: str, blocks: int, batch: int, device: torch.device) -> lis
     """Frozen layers and a step of the trained ones: seconds as they are, compiled, and of the compilation."""
     model, resolution = fresh(network, blocks, device)
     images = torch.rand(batch, 3, resolution, resolution, device=device)
-    kept, labels = pass_frozen(model, blocks, images), torch.arange(batch, device=device) % CLASSES
+    activations, labels = pass_frozen(model, blocks, images), torch.arange(batch, device=device) % CLASSES
 
     def frozen(x: torch.Tensor) -> torch.Tensor:
         return pass_frozen(model, blocks, x)
@@ -100,7 +97,7 @@ def compiled(network: str, blocks: int, batch: int, device: torch.device) -> lis
 
     def step(compute) -> None:
         model.zero_grad()
-        compute(kept).backward()
+        compute(activations).backward()
 
     rows = []
     for name, compute, work in (

@@ -5,13 +5,13 @@
 
 plain: the way of most code that accompanies papers. PIL resizes and augments each image each time, all layers see every image in
 every epoch, batch norm adapts, the loss is read after each step; networks in torch's default layout. live: the engine with
-protocol `paper`, which computes the same. cached: the engine with protocol `fast`, whose frozen layers' activations are kept.
+protocol `paper`, which computes the same. cached: the engine with protocol `fast`, whose frozen layers' activations are cached.
 
 Networks have random weights: the bundled miniature at 32x32 pixels and ResNet-50 at 224x224; images are random, 32x32. A cell is 5
 seeds on 400 images, with 1,000 test images classified as often as the protocol asks; its seconds are put together from the measured
-parts (a step, an evaluated image, an image's kept activations). Each network, path and number of blocks is measured in a process of
-its own, all with the same number of threads; the plain loop with an allocator that keeps freed memory, as the engine's does.
-Writes results/benchmarks/engine.json and prints a table.
+parts (a step, an evaluated image, an image's way into the activation cache). Each network, path and number of blocks is measured in
+a process of its own, all with the same number of threads; the plain loop with an allocator that keeps freed memory, as the engine's
+does. Writes results/benchmarks/engine.json and prints a table.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from advtransfer import settings
-from advtransfer.activations import Views
+from advtransfer.activations import ActivationCache
 from advtransfer.artefacts import load_tensors, save_json, save_tensors
 from advtransfer.datasets import Dataset
 from advtransfer.memory import keep_freed_memory
@@ -173,7 +173,7 @@ def fastest(work, repetitions: int, device: torch.device) -> float:
 def measure_engine(
     architecture: dict, path: str, blocks: int, batch: int, steps: int, device: torch.device
 ) -> dict[str, float]:
-    """Seconds for each image in training, in evaluation, and for keeping its activations, from runs of the engine."""
+    """Seconds for each image in training, in evaluation, and for caching its activations, from runs of the engine."""
     protocol = {**protocol_of(path), "resolution": architecture["resolution"], "batch_size": batch}
     # Random weights may diverge at a learning rate that does anything; steps of this one cost as much.
     protocol["learning_rate"] = 1e-12
@@ -200,9 +200,9 @@ def measure_engine(
         evaluate = max(epoch_seconds(many) - few, 0.0) / (many - 1)
         once = 0.0
         if path.startswith("cached"):
-            views = Views(model.to(device, memory_format=torch.channels_last), blocks, protocol)
+            cache = ActivationCache(model.to(device, memory_format=torch.channels_last), blocks, protocol)
             with torch.autocast(device.type, torch.bfloat16, enabled=path.endswith("bf16")):
-                once = fastest(lambda: views.of(random_images(batch)[0]), min(steps, 3), device) / batch
+                once = fastest(lambda: cache.inputs(random_images(batch)[0]), min(steps, 3), device) / batch
     return {"train": max(few - evaluate, 1e-9) / batch, "evaluate": evaluate, "once": once}
 
 
@@ -230,18 +230,19 @@ def work_of(architecture: dict, path: str, blocks: int) -> tuple[float, float]:
     network.fc = nn.Linear(network.fc.in_features, CLASSES)
     unfreeze_last(network, blocks)
     network.train()
-    modules = [block for stage in range(4) for block in getattr(network, f"layer{stage + 1}")]
-    tail = nn.Sequential(*modules[len(modules) - blocks :])
+    frozen, trained = network.split_blocks(blocks)
     side = architecture["resolution"]
     x = torch.rand(8, 3, side, side)
-    with torch.no_grad():
-        x = network.maxpool(network.relu(network.bn1(network.conv1(x)))) if path.startswith("cached") else x
-        if path.startswith("cached"):
-            for block in modules[: len(modules) - blocks]:
+    if path.startswith("cached"):
+        with torch.no_grad():
+            x = network.stem(x)
+            for block in frozen:
                 x = block(x)
     with FlopCounterMode(display=False) as operations, Traffic() as traffic:
         if path.startswith("cached"):
-            logits = network.fc(network.avgpool(tail(x)).flatten(1) if blocks else x.mean((2, 3)))
+            for block in trained:
+                x = block(x)
+            logits = network.fc(network.pool(x))
         else:
             logits = network(x)
         logits.sum().backward()
@@ -310,7 +311,7 @@ def main() -> None:
         "path",
         "train/s",
         "evaluate/s",
-        "keep/s",
+        "cache/s",
         "cell",
         "peak",
         "step",

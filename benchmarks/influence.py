@@ -3,7 +3,7 @@
     uv run python benchmarks/influence.py           # the cut 5e-2, a minute
     uv run python benchmarks/influence.py --full    # every eigenvalue as well: a quarter of an hour, 12 GiB
 
-3,200 training images and as many plus 10,000 targets, 2,048 features, 10 classes; random features of clusters, and logits from
+3,200 training images and as many plus 10,000 queries, 2,048 features, 10 classes; random features of clusters, and logits from
 soft to saturated. Writes results/benchmarks/influence.json.
 """
 
@@ -22,7 +22,7 @@ from torch.nn import functional
 from advtransfer.artefacts import save_json
 from advtransfer.influence import head_influence, leading_eigenpairs, read_head
 
-TRAINING, TARGETS, FEATURES, CLASSES = 3_200, 13_200, 2_048, 10
+TRAINING, QUERIES, FEATURES, CLASSES = 3_200, 13_200, 2_048, 10
 
 
 def images(n: int, spread: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -59,9 +59,9 @@ def main() -> None:
     found = []
     cases = [(spread, 5e-2) for spread in (0.5, 3.0, 30.0)] + ([(3.0, 1e-20)] if arguments.full else [])
     for spread, cut in cases:
-        train, target = images(TRAINING, spread, 1), images(TARGETS, spread, 2)
+        train, query = images(TRAINING, spread, 1), images(QUERIES, spread, 2)
         start = time.perf_counter()
-        head_influence(*train, *target, pinv_rcond=cut)
+        head_influence(*train, *query, pinv_rcond=cut)
         seconds = time.perf_counter() - start
         pairs = (
             len(leading_eigenpairs(read_head(*train, torch.device("cpu"), "training"), cut)[0]) if cut > 1e-3 else None

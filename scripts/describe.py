@@ -5,7 +5,7 @@ import json
 from pkgutil import resolve_name
 
 from advtransfer.artefacts import save_table, whole_file
-from advtransfer.errors import exit_on_input_error
+from advtransfer.command_line import command_line
 
 
 def main() -> None:
@@ -25,5 +25,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         main()

@@ -2,8 +2,8 @@
 
 import argparse
 
+from advtransfer.command_line import command_line
 from advtransfer.downloads import fetch
-from advtransfer.errors import exit_on_input_error
 
 
 def main() -> None:
@@ -30,5 +30,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         main()

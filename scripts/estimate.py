@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import sys
 from collections import defaultdict
 from contextlib import redirect_stderr
@@ -13,8 +14,8 @@ import torch
 from advtransfer import estimate
 from advtransfer.activations import CACHE_BYTES, CACHE_SHARE
 from advtransfer.checkpoints import architecture_of
+from advtransfer.command_line import command_line
 from advtransfer.devices import pick_device
-from advtransfer.errors import exit_on_input_error
 
 # What the runs of all calibrations together should take, in seconds, apart from their starts.
 CALIBRATION_SECONDS = 40
@@ -61,7 +62,7 @@ def main() -> None:
     start = estimate.start_seconds(Path(__file__).with_name("transfer.py"))
 
     seconds: dict[estimate.Job, float] = {}
-    kept = 0
+    cache_bytes = 0
     for text, names in networks.items():
         say("", f"Networks of {text} ({', '.join(names)}):", line(*HEADER))
         for blocks in sorted({job.blocks for job in jobs}):
@@ -82,7 +83,8 @@ def main() -> None:
                 CALIBRATION_SECONDS / len(measured),
             )
             took = {job: start + cost.seconds(job, protocol) for job in open_jobs}
-            kept = max(kept, *(estimate.activation_bytes(architectures[text], job, protocol) for job in open_jobs))
+            sizes = (estimate.activation_cache_bytes(architectures[text], job, protocol) for job in open_jobs)
+            cache_bytes = max(cache_bytes, *sizes)
             seconds |= took
             say(row(blocks, planned, open_jobs, took, cost))
     if len(measured) > 1:
@@ -97,8 +99,10 @@ def main() -> None:
     written = estimate.disk_bytes(left, sources, targets, settings["drawn_seeds"])
     parts = ", ".join(f"{what} {size(count)}" for what, count in written.items() if count)
     say(f"Disk: {size(sum(written.values()))} more ({parts}).")
-    if kept > (CACHE_SHARE * torch.cuda.mem_get_info(device)[1] if gpu else CACHE_BYTES):
-        say(f"Temporary: a job keeps up to {size(kept)} of activations in a mapped file, while it runs, in $TMPDIR.")
+    if cache_bytes > (CACHE_SHARE * torch.cuda.mem_get_info(device)[1] if gpu else CACHE_BYTES):
+        say(
+            f"Temporary: a job's activation cache takes up to {size(cache_bytes)} in a mapped file in $TMPDIR, while it runs."
+        )
     trained = sorted({job.source for job in left if sources[job.source]["kind"] == "train"})
     if trained:
         say(f"Not included: the training of {', '.join(trained)}.")
@@ -172,5 +176,5 @@ def say(*lines: str) -> None:
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line(logging.WARNING):  # not each line of the runs that are measured
         main()

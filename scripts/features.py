@@ -1,16 +1,14 @@
 """Read features and logits of a fine-tuned network's training images, and of test images, out of it."""
 
 import argparse
-import functools
-import sys
 
 import pandas as pd
 import torch
 
 from advtransfer.artefacts import load_tensors, save_tensors
+from advtransfer.command_line import command_line
 from advtransfer.datasets import draw_test_images, load_dataset
 from advtransfer.devices import pick_device
-from advtransfer.errors import exit_on_input_error
 from advtransfer.features import read_out
 from advtransfer.models import load_source
 
@@ -34,15 +32,15 @@ def main() -> None:
         "test": draw_test_images(dataset, arguments.test_images, seed=0),
     }
     model, resolution = load_source(arguments.model), load_tensors(arguments.model, [])[1]["resolution"]
-    tensors, log = {}, functools.partial(print, file=sys.stderr, flush=True)
+    tensors = {}
     for part, image_ids in chosen.items():
         images, labels = getattr(dataset, f"{part}_images"), getattr(dataset, f"{part}_labels")
-        features, logits = read_out(model, images[image_ids], resolution, device, log)
+        features, logits = read_out(model, images[image_ids], resolution, device)
         tensors |= {f"{part}_features": features, f"{part}_logits": logits}
         tensors |= {f"{part}_labels": labels[image_ids], f"{part}_image_ids": image_ids}
     save_tensors(arguments.output, tensors, {"class_names": dataset.class_names})
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         main()

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from advtransfer.artefacts import load_arrays
-from advtransfer.errors import exit_on_input_error
+from advtransfer.command_line import command_line
 from figures import style
 
 
@@ -31,5 +31,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         main()

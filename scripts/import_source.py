@@ -5,7 +5,7 @@ import json
 
 from advtransfer.artefacts import save_tensors
 from advtransfer.checkpoints import import_checkpoint
-from advtransfer.errors import exit_on_input_error
+from advtransfer.command_line import command_line
 
 
 def main() -> None:
@@ -20,5 +20,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         main()

@@ -6,8 +6,8 @@ import json
 import torch
 
 from advtransfer.artefacts import load_tensors, save_tensors
+from advtransfer.command_line import command_line
 from advtransfer.devices import pick_device
-from advtransfer.errors import exit_on_input_error
 from advtransfer.influence import head_influence
 
 
@@ -22,19 +22,19 @@ def main() -> None:
     device = pick_device(arguments.threads)
     read, metadata = load_tensors(arguments.features)
     names = ("features", "logits", "labels")
-    # One call for both: the Hessian is the training images' alone.
-    both = [torch.cat([read[f"train_{name}"], read[f"test_{name}"]]).numpy() for name in names]
+    # One call for both kinds of queries: the Hessian is the training images' alone.
+    queries = [torch.cat([read[f"train_{name}"], read[f"test_{name}"]]).numpy() for name in names]
     train = [read[f"train_{name}"].numpy() for name in names]
-    influence = torch.from_numpy(head_influence(*train, *both, **arguments.settings, device=device))
-    kept = {name: read[name] for name in read if name.endswith(("labels", "image_ids"))}
+    influence = torch.from_numpy(head_influence(*train, *queries, **arguments.settings, device=device))
+    images = {name: read[name] for name in read if name.endswith(("labels", "image_ids"))}
     count = len(read["train_labels"])
     save_tensors(
         arguments.output,
-        {"influence_train": influence[:count], "influence_test": influence[count:], **kept},
+        {"influence_train": influence[:count], "influence_test": influence[count:], **images},
         {"class_names": metadata["class_names"], **arguments.settings},
     )
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         main()

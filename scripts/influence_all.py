@@ -1,15 +1,13 @@
 """Compute the influence of a network's training images through all of its fine-tuned weights (EK-FAC)."""
 
 import argparse
-import functools
-import sys
 
 import torch
 
 from advtransfer.artefacts import load_tensors, save_tensors
+from advtransfer.command_line import command_line
 from advtransfer.datasets import load_dataset
 from advtransfer.devices import pick_device
-from advtransfer.errors import exit_on_input_error
 from advtransfer.influence_all import all_parameter_influence
 from advtransfer.models import load_source
 
@@ -20,17 +18,17 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="fine-tuned network")
     parser.add_argument("--features", required=True, help="artefact of features.py: which images")
     parser.add_argument("--target-file", required=True, help="target artefact")
-    parser.add_argument("--targets", type=int, required=True, help="how many training images, and how many test images")
+    parser.add_argument("--queries", type=int, required=True, help="how many training images, and how many test images")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", required=True, help="influence_{train,test}, labels and image ids, safetensors")
     arguments = parser.parse_args()
     device = pick_device(arguments.threads)
     dataset, metadata = load_dataset(arguments.target_file), load_tensors(arguments.model, [])[1]
     ids, _ = load_tensors(arguments.features, ["train_image_ids", "test_image_ids"])
-    train_ids, test_ids = ids["train_image_ids"], spread(ids["test_image_ids"], arguments.targets)
-    target_ids = spread(train_ids, arguments.targets)
+    train_ids, test_ids = ids["train_image_ids"], spread(ids["test_image_ids"], arguments.queries)
+    query_ids = spread(train_ids, arguments.queries)
     train = dataset.train_images[train_ids], dataset.train_labels[train_ids]
-    own = dataset.train_images[target_ids], dataset.train_labels[target_ids]
+    own = dataset.train_images[query_ids], dataset.train_labels[query_ids]
     test = dataset.test_images[test_ids], dataset.test_labels[test_ids]
     influence = all_parameter_influence(
         load_source(arguments.model),
@@ -39,16 +37,15 @@ def main() -> None:
         tuple(torch.cat(pair) for pair in zip(own, test, strict=True)),
         metadata["resolution"],
         device,
-        log=functools.partial(print, file=sys.stderr, flush=True),
     )
     save_tensors(
         arguments.output,
         {
-            "influence_train": influence[: len(target_ids)],
-            "influence_test": influence[len(target_ids) :],
+            "influence_train": influence[: len(query_ids)],
+            "influence_test": influence[len(query_ids) :],
             "train_labels": train[1],
             "train_image_ids": train_ids,
-            "train_target_image_ids": target_ids,
+            "train_query_image_ids": query_ids,
             "test_labels": test[1],
             "test_image_ids": test_ids,
         },
@@ -62,5 +59,5 @@ def spread(image_ids: torch.Tensor, most: int) -> torch.Tensor:
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         main()

@@ -5,7 +5,7 @@ import inspect
 from pkgutil import resolve_name
 
 from advtransfer.artefacts import load_arrays, save_arrays, save_table
-from advtransfer.errors import exit_on_input_error
+from advtransfer.command_line import command_line
 from advtransfer.tables.influence import read_influence
 
 ROLES = ("robust", "natural")
@@ -38,5 +38,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         main()

@@ -3,6 +3,8 @@
 import argparse
 import json
 
+from advtransfer.command_line import command_line
+
 
 def main() -> None:
     """Parse and print."""
@@ -12,4 +14,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with command_line():
+        main()

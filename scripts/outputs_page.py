@@ -3,6 +3,7 @@
 import argparse
 
 from advtransfer.artefacts import whole_file
+from advtransfer.command_line import command_line
 from advtransfer.config.outputs import page
 
 
@@ -15,4 +16,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with command_line():
+        main()

@@ -4,6 +4,7 @@ import argparse
 import json
 import time
 
+from advtransfer.command_line import command_line
 from advtransfer.progress import progress
 
 
@@ -15,4 +16,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with command_line():
+        main()

@@ -3,6 +3,7 @@
 import argparse
 
 from advtransfer.artefacts import save_table
+from advtransfer.command_line import command_line
 from advtransfer.tables.published import read_log, table5_means
 
 
@@ -24,4 +25,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with command_line():
+        main()

@@ -2,12 +2,11 @@
 
 import argparse
 import json
-import sys
 
 import pandas as pd
 
 from advtransfer.artefacts import load_tensors, save_table
-from advtransfer.errors import exit_on_input_error
+from advtransfer.command_line import command_line
 from advtransfer.tables.robustness import COLUMNS, recorded
 
 
@@ -22,7 +21,6 @@ def main() -> None:
     parser.add_argument("--output", required=True, help="parquet file of rows")
     arguments = parser.parse_args()
     metadata = load_tensors(arguments.source, [])[1]
-    rows = []
     if arguments.dataset is None:
         rows = recorded(metadata, arguments.name)
     else:
@@ -35,16 +33,10 @@ def main() -> None:
         device = pick_device(arguments.threads)
         model = load_source(arguments.source).to(device)
         dataset = load_dataset(arguments.dataset)
-        for row in measure(model, dataset, metadata["resolution"], arguments.settings, device, arguments.name):
-            rows.append(row)
-            print(
-                f"{row['attack']} {row['norm']} {row['epsilon']:.4g}: accuracy {row['accuracy']:.4f} of {row['images']:,}",
-                file=sys.stderr,
-                flush=True,
-            )
+        rows = measure(model, dataset, metadata["resolution"], arguments.settings, device, arguments.name)
     save_table(arguments.output, pd.DataFrame(rows, columns=COLUMNS))
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         main()

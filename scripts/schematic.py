@@ -5,7 +5,7 @@ import json
 
 from advtransfer.artefacts import save_table
 from advtransfer.checkpoints import architecture_of
-from advtransfer.errors import exit_on_input_error
+from advtransfer.command_line import command_line
 from advtransfer.schematic import trained_parts
 
 
@@ -22,5 +22,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         main()

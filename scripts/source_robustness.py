@@ -3,7 +3,7 @@
 import argparse
 
 from advtransfer.artefacts import save_table
-from advtransfer.errors import exit_on_input_error
+from advtransfer.command_line import command_line
 from advtransfer.tables.robustness import source_robustness
 
 
@@ -17,5 +17,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         main()

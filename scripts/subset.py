@@ -6,8 +6,8 @@ import json
 import pandas as pd
 
 from advtransfer.artefacts import save_table
+from advtransfer.command_line import command_line
 from advtransfer.datasets import load_labels
-from advtransfer.errors import exit_on_input_error
 from advtransfer.subsets import draw_subset
 
 
@@ -26,5 +26,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         main()

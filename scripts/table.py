@@ -5,8 +5,8 @@ import json
 from pkgutil import resolve_name
 
 from advtransfer.artefacts import save_table
+from advtransfer.command_line import command_line
 from advtransfer.config.grid import row_files
-from advtransfer.errors import exit_on_input_error
 from advtransfer.tables.accuracy import read_rows
 
 
@@ -24,5 +24,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         main()

@@ -6,7 +6,7 @@ import json
 import pandas as pd
 
 from advtransfer.artefacts import whole_file
-from advtransfer.errors import exit_on_input_error
+from advtransfer.command_line import command_line
 from advtransfer.tables.table5 import render
 
 
@@ -23,5 +23,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         main()

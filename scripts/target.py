@@ -5,7 +5,7 @@ import importlib
 import json
 from pathlib import Path
 
-from advtransfer.errors import exit_on_input_error
+from advtransfer.command_line import command_line
 
 
 def main() -> None:
@@ -26,5 +26,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         main()

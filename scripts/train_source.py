@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from advtransfer.artefacts import save_json, save_tensors
+from advtransfer.command_line import command_line
 from advtransfer.datasets import draw_test_images, load_dataset
 from advtransfer.devices import pick_device
-from advtransfer.errors import exit_on_input_error
 from advtransfer.robustness import measure_accuracy
 from advtransfer.sources import remove_checkpoint, train_source
 from advtransfer.threats import threat_from
@@ -86,6 +86,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    with exit_on_input_error():
+    with command_line():
         main()

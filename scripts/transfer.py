@@ -2,38 +2,17 @@
 
 import argparse
 import json
-import re
-import sys
-import time
 
 import pandas as pd
 import torch
 
 from advtransfer.artefacts import save_table
+from advtransfer.command_line import command_line
 from advtransfer.datasets import load_dataset
 from advtransfer.devices import pick_device
-from advtransfer.errors import InputError, exit_on_input_error
-from advtransfer.features import save_model
-from advtransfer.models import source_resolution
+from advtransfer.errors import InputError
+from advtransfer.models import save_model, source_resolution
 from advtransfer.transfer import fine_tune_seeds
-
-
-class Progress:
-    """Writes the engine's lines to the job's log, with how much of all its seeds is done and about how long the rest takes."""
-
-    def __init__(self, seeds: int, epochs: int):
-        self.epochs = seeds * epochs
-        self.reached: dict[str, int] = {}
-        self.began = time.perf_counter()
-
-    def __call__(self, line: str) -> None:
-        """Write a line; what it says of a seed's epoch counts."""
-        if found := re.match(r"seed (\d+) epoch (\d+)/", line):
-            self.reached[found[1]] = int(found[2])
-            done = sum(self.reached.values()) / self.epochs
-            minutes = (time.perf_counter() - self.began) / 60 * (1 - done) / done
-            line += f"; job {done:.0%} done, about {minutes:.1f} min left"
-        print(line, file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -50,7 +29,7 @@ def main() -> None:
     parser.add_argument("--target-file", required=True, help="target artefact")
     parser.add_argument("--subset-file", required=True, help="parquet file with columns seed, image_id")
     parser.add_argument("--output", required=True, help="parquet file of rows")
-    parser.add_argument("--model", help="where to keep the last seed's network (.safetensors)")
+    parser.add_argument("--model", help="where to write the last seed's network (.safetensors)")
     arguments = parser.parse_args()
     device = pick_device(arguments.threads, arguments.settings.get("precision"))
     drawn = pd.read_parquet(arguments.subset_file).groupby("seed")["image_id"]
@@ -59,15 +38,7 @@ def main() -> None:
     identity = {name: getattr(arguments, name) for name in ("protocol", "source", "target", "blocks", "images")}
 
     dataset, table = load_dataset(arguments.target_file), []
-    runs = fine_tune_seeds(
-        arguments.source_file,
-        dataset,
-        subsets,
-        arguments.blocks,
-        settings,
-        device,
-        log=Progress(len(subsets), settings["epochs"]),
-    )
+    runs = fine_tune_seeds(arguments.source_file, dataset, subsets, arguments.blocks, settings, device)
     try:
         for seed, model, rows in runs:
             table += [{**identity, "seed": seed, **row} for row in rows]
@@ -83,5 +54,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         main()

@@ -2,16 +2,19 @@
 
 import argparse
 import json
-import sys
+import logging
 
 import numpy as np
 
 from advtransfer.artefacts import load_tensors, save_arrays
+from advtransfer.command_line import command_line
 from advtransfer.devices import pick_device
-from advtransfer.errors import InputError, exit_on_input_error
+from advtransfer.errors import InputError
 from advtransfer.models import load_source
 from advtransfer.randomness import generator_for
 from advtransfer.visualisation import starting_images, visualise
+
+logger = logging.getLogger(__name__)
 
 # Side of the images that the paper's step size belongs to.
 PAPER_SIDE = 224
@@ -40,19 +43,13 @@ def main() -> None:
         starts, names = starting_images(resolution, generator_for(0, "visualisation"))
         # Proportional to the side: a vector of all pixels, each changed by as much, is that much longer.
         step_size = settings["step_size"] * resolution / PAPER_SIDE
-        images, activations = visualise(
-            model,
-            starts,
-            settings["units"],
-            settings["steps"],
-            step_size,
-            log=lambda line, role=role: print(f"{role}: {line}", file=sys.stderr, flush=True),
-        )
+        logger.info("%s network, units %s:", role, settings["units"])
+        images, activations = visualise(model, starts, settings["units"], settings["steps"], step_size)
         arrays |= {f"{role}_images": images.numpy(), f"{role}_activations": activations.numpy()}
         arrays["starts"] = starts.numpy()
     save_arrays(arguments.output, {name: array.astype(np.float32) for name, array in arrays.items()}, {"starts": names})
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         main()

@@ -1,8 +1,9 @@
-"""What a network that is being fine-tuned sees of images: the images, or its frozen layers' activations, kept."""
+"""What the trained part of a network gets of images: frozen layers' activations from a cache, or computed each time anew."""
 
+import logging
 import math
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,12 +13,14 @@ from torch.nn import functional
 from advtransfer.augmentation import augment, to_unit
 from advtransfer.errors import InputError
 from advtransfer.memory import Batches, allocate
-from advtransfer.models import Bottleneck, ImageClassifier, ResNet, block_modules
+from advtransfer.models import Bottleneck, ImageClassifier, ResNet
 
-# Bytes of activations that one job keeps in the memory of a CPU; the rest lies in a mapped file. (The 10,000 test images of
-# CIFAR-10 take 8 GB at 3 blocks of the paper's network.)
+logger = logging.getLogger(__name__)
+
+# Bytes that the activation cache of one job takes in the memory of a CPU; the rest lies in a mapped file. (The 10,000 test
+# images of CIFAR-10 take 8 GB at 3 blocks of the paper's network.)
 CACHE_BYTES = 4 * 2**30
-# Share of a GPU's free memory that kept activations may take.
+# Share of a GPU's free memory that the activation cache may take.
 CACHE_SHARE = 0.5
 # Pixels that pass the network at once outside of training, and images at most: enough to fill the device. They bound memory
 # and change no result beyond rounding.
@@ -88,29 +91,25 @@ def pass_frozen(model: ImageClassifier, blocks: int, images: torch.Tensor) -> to
     """
     network = model.network
     x = model.normalise(images).contiguous(memory_format=torch.channels_last)
-    x = network.maxpool(functional.relu_(network.bn1(network.conv1(x))))
-    modules = block_modules(network)
-    for block in modules[: len(modules) - blocks]:
+    x = network.stem(x)
+    for block in network.split_blocks(blocks)[0]:
         x = pass_block(block, x)
-    return x if blocks else network.avgpool(x).flatten(1)
+    return x if blocks else network.pool(x)
 
 
 def pass_trained(model: ImageClassifier, blocks: int, x: torch.Tensor) -> torch.Tensor:
     """What `pass_frozen` returns to logits [n, classes]."""
     network = model.network
-    if blocks:
-        for block in block_modules(network)[-blocks:]:
-            x = pass_block(block, x)
-        x = network.avgpool(x).flatten(1)
-    return network.fc(x)
+    for block in network.split_blocks(blocks)[1]:
+        x = pass_block(block, x)
+    return network.fc(network.pool(x) if blocks else x)
 
 
 def activation_shape(network: ResNet, blocks: int, resolution: int) -> tuple[int, ...]:
-    """The shape of what is kept of one image: (h, w, c), or (p,) with 0 blocks."""
+    """The shape of what an activation cache holds of one image: (h, w, c), or (p,) with 0 blocks."""
     if blocks == 0:
         return (network.fc.in_features,)
-    modules = block_modules(network)
-    frozen = modules[: len(modules) - blocks]
+    frozen, _ = network.split_blocks(blocks)
     strides = [network.conv1.stride[0], 1 if isinstance(network.maxpool, nn.Identity) else network.maxpool.stride]
     size = resolution
     for stride in [*strides, *(block.conv2.stride[0] for block in frozen)]:
@@ -118,12 +117,12 @@ def activation_shape(network: ResNet, blocks: int, resolution: int) -> tuple[int
     return size, size, (frozen[-1].conv3 if frozen else network.conv1).out_channels
 
 
-def large_batches(device: torch.device, resolution: int, log: Callable[[str], None] = lambda line: None) -> Batches:
+def large_batches(device: torch.device, resolution: int) -> Batches:
     """Batches of images for what is done outside of training: they fill the device, and halve where its memory runs out."""
-    return Batches(max(1, min(BATCH_PIXELS[device.type] // resolution**2, BATCH_IMAGES[device.type])), log)
+    return Batches(max(1, min(BATCH_PIXELS[device.type] // resolution**2, BATCH_IMAGES[device.type])))
 
 
-def keeps_activations(protocol: Mapping[str, Any]) -> bool:
+def caches_activations(protocol: Mapping[str, Any]) -> bool:
     """Whether a protocol lets the frozen layers' activations be computed once for all epochs.
 
     It does where nothing below the trained blocks changes during a run: batch norm does not adapt, and images are not
@@ -132,60 +131,57 @@ def keeps_activations(protocol: Mapping[str, Any]) -> bool:
     return protocol["batch_norm"] != "adapt" and (protocol["augmentation"] == "none" or "views" in protocol)
 
 
-class Views:
-    """Images as a network that is being fine-tuned sees them: live, or as activations that were computed once.
+class ActivationCache:
+    """Frozen layers' activations of images, computed once where the protocol allows it.
 
-    Both ways give the same results up to rounding. Activations are kept on the device as far as its memory goes, beyond that in
-    a memory-mapped file, and computed anew each time (live) where the disk has no room either.
+    They lie on the device as far as its memory goes, beyond that in a memory-mapped file. Where the disk has no room either,
+    and where the protocol does not allow a cache, images pass the frozen layers each time ("live"). Both ways give the same
+    results up to rounding.
     """
 
-    def __init__(
-        self,
-        model: ImageClassifier,
-        blocks: int,
-        protocol: Mapping[str, Any],
-        log: Callable[[str], None] = lambda line: None,
-    ):
-        """model: its frozen layers must not change where activations are kept."""
-        self.model, self.blocks, self.log = model, blocks, log
+    def __init__(self, model: ImageClassifier, blocks: int, protocol: Mapping[str, Any]):
+        """model: its frozen layers must not change where activations are cached."""
+        self.model, self.blocks = model, blocks
         self.resolution = protocol["resolution"]
         self.augmentation = protocol["augmentation"]
-        self.count = protocol.get("views", 1) if self.augmentation != "none" else 1
-        self.cached = keeps_activations(protocol)
+        self.views = protocol.get("views", 1) if self.augmentation != "none" else 1
+        self.allowed = caches_activations(protocol)
         self.device = model.mean.device
-        self.batches = large_batches(self.device, self.resolution, log)
-        self._alive: weakref.WeakSet[Kept] = weakref.WeakSet()
+        self.batches = large_batches(self.device, self.resolution)
+        self._alive: weakref.WeakSet[Inputs] = weakref.WeakSet()
         self.room = CACHE_BYTES
         if self.device.type == "cuda":
             self.room = int(CACHE_SHARE * torch.cuda.mem_get_info(self.device)[0])
 
-    def of(self, images: torch.Tensor, generator: torch.Generator | None = None) -> "Kept":
-        """What to keep of uint8 images [n, c, h, w]; generator: of the augmentation, None for test images.
+    def inputs(self, images: torch.Tensor, generator: torch.Generator | None = None) -> "Inputs":
+        """What the trained part gets of uint8 images [n, c, h, w]; generator: of the augmentation, None for test images.
 
-        Raises InputError where images in fixed views neither fit into memory nor onto the disk.
+        Raises InputError where activations of fixed augmented views fit neither into memory nor onto the disk.
         """
-        if not self.cached:
-            return Kept(self, images.to(self.device), live=True)
+        if not self.allowed:
+            return Inputs(self, images.to(self.device), live=True)
         self.model.eval()
-        count = self.count if generator is not None else 1
-        shape = (count * len(images), *activation_shape(self.model.network, self.blocks, self.resolution))
+        views = self.views if generator is not None else 1
+        shape = (views * len(images), *activation_shape(self.model.network, self.blocks, self.resolution))
         dtype = torch.bfloat16 if torch.is_autocast_enabled(self.device.type) else torch.float32
         size = math.prod(shape) * dtype.itemsize
         room = self.room - sum(other.bytes for other in self._alive)
-        kept = allocate(shape, dtype, self.device, room)
-        if kept is None:
-            if count > 1:
+        activations = allocate(shape, dtype, self.device, room)
+        if activations is None:
+            if views > 1:
                 raise InputError(
-                    f"{size / 2**30:.1f} GiB of activations ({count} views of {len(images)} images) fit neither into memory nor "
-                    "into the temporary folder. Set TMPDIR to a folder with space, or lower 'views'."
+                    f"activation cache of {views} views of {len(images)} images: {size / 2**30:.1f} GiB fit neither into memory "
+                    "nor into the temporary folder. Set TMPDIR to a folder with space, or lower 'views'."
                 )
-            self.log(
-                f"activations of {len(images)} images: {size / 2**30:.1f} GiB fit nowhere, computed anew each time"
+            logger.warning(
+                "activation cache of %d images: %.1f GiB fit nowhere, computed anew each time",
+                len(images),
+                size / 2**30,
             )
-            return Kept(self, images.to(self.device), live=True)
+            return Inputs(self, images.to(self.device), live=True)
         if size > room:
-            self.log(f"activations of {len(images)} images: {size / 2**30:.1f} GiB, in a mapped file")
-        for view in range(count):
+            logger.info("activation cache of %d images: %.1f GiB, in a mapped file", len(images), size / 2**30)
+        for view in range(views):
             for first in range(0, len(images), VIEW_BATCH):
                 some = images[first : first + VIEW_BATCH].to(self.device)
                 if generator is not None and self.augmentation != "none":
@@ -197,46 +193,56 @@ class Views:
                     return x if x.dim() == 2 else x.permute(0, 2, 3, 1)
 
                 start = view * len(images) + first
-                for batch, activations in self.batches.map(compute, len(some)):
-                    kept[start + batch.start : start + batch.stop] = activations
-        result = Kept(self, kept, live=False)
+                for batch, computed in self.batches.map(compute, len(some)):
+                    activations[start + batch.start : start + batch.stop] = computed
+        result = Inputs(self, activations, live=False)
         if size <= room:
             result.bytes = size
             self._alive.add(result)
         return result
 
 
-class Kept:
-    """What is kept of some images, and the way from there to a network's logits."""
+class Inputs:
+    """What the trained part of a network gets of some images, and the way from there to logits.
 
-    def __init__(self, views: Views, tensor: torch.Tensor, live: bool):
+    Activations from the cache; or, live, the images themselves, which pass the frozen layers each time.
+    """
+
+    def __init__(self, cache: ActivationCache, tensor: torch.Tensor, live: bool):
         """tensor: uint8 images [n, c, h, w] if live, else activations [views n, h, w, c] or [views n, p]."""
-        self.views, self.tensor, self.live = views, tensor, live
+        self.cache, self.tensor, self.live = cache, tensor, live
         self.bytes = 0  # of the room for activations that it takes up
 
     def pick(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """The rows of what is kept that stand for images [b] in an epoch: with several views of each, one at random."""
-        if self.live or self.views.count == 1:
+        """The rows that stand for images [b] in an epoch: with several cached views of each, one of them at random."""
+        if self.live or self.cache.views == 1:
             return images
-        count, size = self.views.count, len(self.tensor) // self.views.count
-        return images + size * torch.randint(count, images.shape, generator=generator)
+        views, size = self.cache.views, len(self.tensor) // self.cache.views
+        return images + size * torch.randint(views, images.shape, generator=generator)
 
-    def features(self, rows: torch.Tensor | slice) -> torch.Tensor:
-        """Some of the kept activations, on the device."""
+    def read(self, rows: torch.Tensor | slice) -> torch.Tensor:
+        """Some rows of the tensor, on the network's device."""
         if isinstance(rows, torch.Tensor):
             rows = rows.to(self.tensor.device)
-        return self.tensor[rows].to(self.views.device)
+        return self.tensor[rows].to(self.cache.device)
+
+    def images(self, rows: torch.Tensor | slice, generator: torch.Generator | None) -> torch.Tensor:
+        """Some of the live images [b, 3, s, s] in [0, 1]; generator: of their augmentation, None for none.
+
+        Raises ValueError where activations are all that there is.
+        """
+        if not self.live:
+            raise ValueError("these inputs are cached activations: take their images from the data set")
+        x = to_unit(self.read(rows), self.cache.resolution)
+        return x if generator is None else augment(x, self.cache.augmentation, generator)
 
     def logits(
         self, model: ImageClassifier, rows: torch.Tensor | slice, generator: torch.Generator | None
     ) -> torch.Tensor:
-        """Logits [b, classes] of some of the images; generator: of their augmentation, None for none."""
-        views, x = self.views, self.features(rows)
+        """Logits [b, classes] of some of the images; generator: of their augmentation if they are live, None for none."""
         if self.live:
-            x = to_unit(x, views.resolution)
-            if generator is not None:
-                x = augment(x, views.augmentation, generator)
-            x = pass_frozen(model, views.blocks, x)
-        elif x.dim() == 4:
-            x = x.permute(0, 3, 1, 2)
-        return pass_trained(model, views.blocks, x)
+            x = pass_frozen(model, self.cache.blocks, self.images(rows, generator))
+        else:
+            x = self.read(rows)
+            x = x if x.dim() == 2 else x.permute(0, 3, 1, 2)
+        return pass_trained(model, self.cache.blocks, x)

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from advtransfer.activations import activation_shape, keeps_activations
+from advtransfer.activations import activation_shape, caches_activations
 from advtransfer.artefacts import save_tensors
 from advtransfer.checkpoints import architecture_of
 from advtransfer.config.grid import transfer_jobs
@@ -93,7 +93,7 @@ def plan(
 class Cost:
     """Seconds that a job takes: `start` for itself, and for each image `once`, `train` and `evaluate`.
 
-    once: what is computed a single time for an image and kept, such as frozen layers' activations; about 0 if nothing is.
+    once: what is computed a single time for an image, such as frozen layers' activations that are cached; about 0 if nothing is.
     """
 
     start: float
@@ -103,8 +103,10 @@ class Cost:
 
     def seconds(self, job: Job, protocol: Mapping[str, Any]) -> float:
         """How long a job will take."""
-        once = kept_images(job.seeds, job.images, job.test_images, protocol)
-        return self.start + once * self.once + job.training_passes * self.train + job.evaluation_passes * self.evaluate
+        cached = cached_images(job.seeds, job.images, job.test_images, protocol)
+        return (
+            self.start + cached * self.once + job.training_passes * self.train + job.evaluation_passes * self.evaluate
+        )
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,8 @@ class _Scale:
     def passes(self) -> int:
         return self.seeds * (self.images + self.test_images)
 
-    def kept(self, protocol: Mapping[str, Any]) -> int:
-        return kept_images(self.seeds, self.images, self.test_images, protocol)
+    def cached(self, protocol: Mapping[str, Any]) -> int:
+        return cached_images(self.seeds, self.images, self.test_images, protocol)
 
     def dataset(self, shape: Sequence[int]) -> Dataset:
         generator = torch.Generator().manual_seed(0)
@@ -139,26 +141,24 @@ class _Scale:
         )
 
 
-def kept_images(seeds: int, images: int, test_images: int, protocol: Mapping[str, Any]) -> int:
-    """Images, or views of them, of which something can be kept for a job; test images count for each seed that has statistics
-    of its own.
-    """
+def cached_images(seeds: int, images: int, test_images: int, protocol: Mapping[str, Any]) -> int:
+    """Images, or views of them, whose activations a job can cache; test images count for each seed that has statistics of its own."""
     return (
         seeds * images * protocol.get("views", 1) + (seeds if protocol["batch_norm"] == "target" else 1) * test_images
     )
 
 
-def activation_bytes(architecture: Mapping[str, Any], job: Job, protocol: Mapping[str, Any]) -> int:
-    """The most bytes of activations that a job keeps at once: of its test images and of one seed's training images.
+def activation_cache_bytes(architecture: Mapping[str, Any], job: Job, protocol: Mapping[str, Any]) -> int:
+    """The most bytes that a job's activation cache holds at once: of its test images and of one seed's training images.
 
-    With 0 blocks it is those of all seeds, which then train together; 0 where the protocol keeps none.
+    With 0 blocks it is those of all seeds, which then train together; 0 where the protocol allows no cache.
     """
-    if not keeps_activations(protocol):
+    if not caches_activations(protocol):
         return 0
     with torch.device("meta"):
         shape = activation_shape(build(architecture).network, job.blocks, architecture["resolution"])
     seeds = job.seeds if job.blocks == 0 else 1
-    images = kept_images(seeds, job.images, job.test_images, protocol)
+    images = cached_images(seeds, job.images, job.test_images, protocol)
     return images * math.prod(shape) * (2 if protocol.get("precision") == "bf16" else 4)
 
 
@@ -244,10 +244,10 @@ def calibrate(
 
     train = max(longer - base, 0.0) / ((epochs - 1) * scale.seeds * scale.images)
     evaluate = max(longest - longer, 0.0) / ((evaluations - 1) * scale.seeds * scale.test_images)
-    kept = scale.kept(protocol)
-    more = tripled.kept(protocol) - kept
+    cached = scale.cached(protocol)
+    more = tripled.cached(protocol) - cached
     once = max(wider - base - 2 * scale.seeds * scale.test_images * evaluate, 0.0) / more
-    rest = base - kept * once - scale.seeds * (scale.images * train + scale.test_images * evaluate)
+    rest = base - cached * once - scale.seeds * (scale.images * train + scale.test_images * evaluate)
     return Cost(first + max(rest, 0.0), once, train, evaluate)
 
 

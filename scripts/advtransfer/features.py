@@ -1,26 +1,12 @@
 """What a fine-tuned network makes of images: penultimate features and logits, in evaluation mode, without augmentation."""
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import torch
 
 from advtransfer.activations import large_batches
-from advtransfer.artefacts import load_tensors, save_tensors
 from advtransfer.augmentation import to_unit
 from advtransfer.models import ImageClassifier
-
-
-def save_model(path: str | Path, model: ImageClassifier, source: str | Path, identity: Mapping[str, Any]) -> None:
-    """Write a fine-tuned network as an artefact that `models.load_source` reads.
-
-    source: the artefact it was fine-tuned from, which knows its architecture. identity: JSON-compatible facts, such as class_names.
-    """
-    metadata = load_tensors(source, [])[1]
-    kept = {key: metadata[key] for key in ("layers", "width", "stem", "resolution", "mean", "std")}
-    tensors = {name: tensor.detach().cpu() for name, tensor in model.network.state_dict().items()}
-    save_tensors(path, tensors, {**kept, "classes": model.network.fc.out_features, **identity})
 
 
 @torch.no_grad()
@@ -29,7 +15,6 @@ def pass_images(
     images: torch.Tensor,
     resolution: int,
     device: torch.device,
-    log: Callable[[str], None] = lambda line: None,
 ) -> torch.Tensor:
     """`function` of uint8 images [n, c, h, w]: it gets batches [b, 3, resolution, resolution] in [0, 1] on the device.
 
@@ -40,7 +25,7 @@ def pass_images(
         x = to_unit(images[batch].to(device), resolution)
         return function(x.contiguous(memory_format=torch.channels_last)).cpu()
 
-    return torch.cat([part for _, part in large_batches(device, resolution, log).map(compute, len(images))])
+    return torch.cat([part for _, part in large_batches(device, resolution).map(compute, len(images))])
 
 
 @torch.no_grad()
@@ -49,13 +34,12 @@ def read_out(
     images: torch.Tensor,
     resolution: int,
     device: torch.device,
-    log: Callable[[str], None] = lambda line: None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Penultimate features [n, p] float32 and logits [n, classes] float64 of uint8 images [n, c, h, w], on the CPU.
 
     Logits are float64 products of the features: in float32 a certain network's p - y would round to 0.
     """
     model = model.to(device, memory_format=torch.channels_last).eval()
-    features = pass_images(model.features, images, resolution, device, log)
+    features = pass_images(model.features, images, resolution, device)
     weight, bias = (parameter.double().cpu() for parameter in (model.network.fc.weight, model.network.fc.bias))
     return features, features.double() @ weight.T + bias

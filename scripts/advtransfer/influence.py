@@ -1,4 +1,4 @@
-"""Influence of training images on the loss of target images, through the last layer (paper, section 6 and appendix A).
+"""Influence of training images on the loss of query images, through the last layer (paper, section 6 and appendix A).
 
 For a softmax head on fixed features both the gradient and the Hessian have a closed form, so neither autograd nor, mostly, the
 Hessian itself is needed. With h_i the features of image i and a 1 for the bias, p_i its class probabilities, y_i its label
@@ -6,9 +6,9 @@ one-hot, and theta the head's weights and biases [C, P + 1]:
 
     g_i = (p_i - y_i) (x) h_i                                     gradient of image i's cross-entropy
     H   = sum over training images of (diag(p_i) - p_i p_i^T) (x) h_i h_i^T
-    I   = G_targets H^+ G_train^T                                 [targets, training images]
+    I   = G_queries H^+ G_train^T                                 [queries, training images]
 
-I[t, i] > 0: image i is helpful, raising its weight lowers the loss of t, at a rate of I[t, i] nats per unit of weight. The sum
+I[q, i] > 0: image i is helpful, raising its weight lowers the loss of q, at a rate of I[q, i] nats per unit of weight. The sum
 over images has weight 1 for each; no weight decay enters H.
 
 H is always singular: softmax ignores a shift that all logits share, and no gradient has a part along it. H^+ is the
@@ -103,9 +103,10 @@ def head_influence(
     method: str = "auto",
     device: str | torch.device = "cpu",
 ) -> np.ndarray:
-    """Influence [targets, training images] of each training image on each target's loss; see the module for the formula.
+    """Influence [queries, training images] of each training image on each query's loss; see the module for the formula.
 
-    Features [n, P] without the constant 1, logits [n, C], labels [n] (0 .. C - 1).
+    Features [n, P] without the constant 1, logits [n, C], labels [n] (0 .. C - 1). The queries' are called target_* here, a
+    name that callers outside this project rely on.
     pinv_rcond: eigenvalues of H up to this share of the largest count as 0. The paper's text says 1e-20, which keeps all that
     are not rounding; the script that most likely made its figures used 5e-2, the default.
     damping: if positive, (H + damping)^-1 instead, in the units of H; pinv_rcond is then not used.
@@ -118,11 +119,11 @@ def head_influence(
     """
     device = torch.device(device)
     train = read_head(train_features, train_logits, train_labels, device, "training")
-    target = read_head(target_features, target_logits, target_labels, device, "target")
-    if train.h.shape[1] != target.h.shape[1] or train.p.shape[1] != target.p.shape[1]:
+    query = read_head(target_features, target_logits, target_labels, device, "query")
+    if train.h.shape[1] != query.h.shape[1] or train.p.shape[1] != query.p.shape[1]:
         raise InputError(
-            f"influence: training images have {train.h.shape[1] - 1} features and {train.p.shape[1]} classes, targets "
-            f"{target.h.shape[1] - 1} and {target.p.shape[1]}. Take both from the same network."
+            f"influence: training images have {train.h.shape[1] - 1} features and {train.p.shape[1]} classes, queries "
+            f"{query.h.shape[1] - 1} and {query.p.shape[1]}. Take both from the same network."
         )
     if pinv_rcond < 0 or damping < 0:
         raise InputError(f"influence: pinv_rcond {pinv_rcond}, damping {damping}. Give numbers from 0.")
@@ -133,10 +134,10 @@ def head_influence(
         pairs = leading_eigenpairs(train, pinv_rcond)
         if pairs is not None:
             values, vectors = pairs
-            return (target.project(vectors) / values @ train.project(vectors).T).cpu().numpy()
+            return (query.project(vectors) / values @ train.project(vectors).T).cpu().numpy()
         method = dense
     solve = {"primal": _primal, "dual": _dual}[method]
-    return solve(train, target, pinv_rcond, damping).cpu().numpy()
+    return solve(train, query, pinv_rcond, damping).cpu().numpy()
 
 
 def leading_eigenpairs(train: Head, pinv_rcond: float) -> tuple[torch.Tensor, torch.Tensor] | None:
@@ -203,7 +204,7 @@ def _lanczos(
     return values[order], vectors[:, order]
 
 
-def _primal(train: Head, target: Head, pinv_rcond: float, damping: float) -> torch.Tensor:
+def _primal(train: Head, query: Head, pinv_rcond: float, damping: float) -> torch.Tensor:
     """I through H in the space of sum-zero logits: [(C - 1)(P + 1)]^2, block by block of class pairs."""
     basis = _sum_zero_basis(train.p.shape[1], train.h.device)
     # U^T (diag(p) - p p^T) U for each image, [n, C - 1, C - 1].
@@ -221,7 +222,7 @@ def _primal(train: Head, target: Head, pinv_rcond: float, damping: float) -> tor
         return torch.einsum("na,np->nap", head.r @ basis, head.h).reshape(len(head.h), -1)
 
     # The smaller set goes through the solver; of the other, no more than a block is ever there.
-    few, many = (train, target) if len(train.h) <= len(target.h) else (target, train)
+    few, many = (train, query) if len(train.h) <= len(query.h) else (query, train)
     if damping:
         hessian.diagonal().add_(damping)
         factor = torch.linalg.cholesky(hessian)
@@ -234,10 +235,10 @@ def _primal(train: Head, target: Head, pinv_rcond: float, damping: float) -> tor
         solved = vectors @ ((vectors.T @ gradients(few).T) / values.unsqueeze(1))
     parts = [gradients(many[start : start + 256]) @ solved for start in range(0, len(many.h), 256)]
     influence = torch.cat(parts)
-    return influence if many is target else influence.T
+    return influence if many is query else influence.T
 
 
-def _dual(train: Head, target: Head, pinv_rcond: float, damping: float) -> torch.Tensor:
+def _dual(train: Head, query: Head, pinv_rcond: float, damping: float) -> torch.Tensor:
     """I through the Gram matrix of H's factors: with H = M M^T, H^+ = M (M^T M)^+2 M^T; [n (C - 1)]^2."""
     factors = _curvature_factors(train)  # [n, C, C - 1]
     n, _, dims = factors.shape
@@ -254,18 +255,18 @@ def _dual(train: Head, target: Head, pinv_rcond: float, damping: float) -> torch
         gram.diagonal().add_(damping)
         factor = torch.linalg.cholesky(gram)
         solved = torch.cholesky_solve(products(train.r, train).T, factor)
-        plain = (target.r @ train.r.T) * (target.h @ train.h.T)
-        return (plain - _blocks(target, products, solved)) / damping
+        plain = (query.r @ train.r.T) * (query.h @ train.h.T)
+        return (plain - _blocks(query, products, solved)) / damping
     values, vectors = torch.linalg.eigh(gram)
     del gram
     kept = values > max(pinv_rcond, EPSILON * len(values)) * values[-1].clamp_min(0)
     values, vectors = values[kept], vectors[:, kept]
     solved = vectors @ ((vectors.T @ products(train.r, train).T) / values.unsqueeze(1) ** 2)
-    return _blocks(target, products, solved)
+    return _blocks(query, products, solved)
 
 
-def _blocks(target: Head, products, solved: torch.Tensor) -> torch.Tensor:
-    parts = [target[start : start + 256] for start in range(0, len(target.h), 256)]
+def _blocks(query: Head, products, solved: torch.Tensor) -> torch.Tensor:
+    parts = [query[start : start + 256] for start in range(0, len(query.h), 256)]
     return torch.cat([products(part.r, part) @ solved for part in parts])
 
 

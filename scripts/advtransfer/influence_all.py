@@ -6,9 +6,10 @@ evaluation mode, no weight decay; positive is helpful.
 """
 
 import copy
+import logging
 import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -18,33 +19,42 @@ from torch.utils.data import TensorDataset
 
 from advtransfer.activations import pass_frozen
 from advtransfer.features import pass_images
-from advtransfer.models import ImageClassifier, block_modules
+from advtransfer.models import ImageClassifier, ResNet
+
+logger = logging.getLogger(__name__)
 
 # Values of per-image gradients that are held at once.
 GRADIENT_VALUES = 2**27
 
 
-def trained_part(model: ImageClassifier, blocks: int) -> nn.Sequential:
-    """The last `blocks` blocks and the head, as a network of its own on what `activations.pass_frozen` returns."""
-    network = model.network
-    if blocks == 0:
-        return nn.Sequential(network.fc)
-    return nn.Sequential(*block_modules(network)[-blocks:], network.avgpool, nn.Flatten(1), network.fc)
+class TrainedPart(nn.Module):
+    """The last `blocks` blocks and the head, as a network of their own on what `activations.pass_frozen` returns."""
+
+    def __init__(self, network: ResNet, blocks: int):
+        super().__init__()
+        self.blocks = nn.ModuleList(network.split_blocks(blocks)[1])
+        self.pool = network.pool if blocks else nn.Identity()
+        self.fc = network.fc
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Activations [n, c, h, w], or features [n, p] with 0 blocks, to logits [n, classes]."""
+        for block in self.blocks:
+            x = block(x)
+        return self.fc(self.pool(x))
 
 
 def all_parameter_influence(
     model: ImageClassifier,
     blocks: int,
     train: tuple[torch.Tensor, torch.Tensor],
-    targets: tuple[torch.Tensor, torch.Tensor],
+    queries: tuple[torch.Tensor, torch.Tensor],
     resolution: int,
     device: torch.device,
     strategy: str = "ekfac",
-    log: Callable[[str], None] = lambda line: None,
 ) -> torch.Tensor:
-    """Influence [targets, training images] through all trained weights.
+    """Influence [queries, training images] of each training image on each query's loss, through all trained weights.
 
-    train, targets: uint8 images [n, c, h, w] and labels [n]. strategy: kronfluence's; "identity" leaves the Hessian out, so that
+    train, queries: uint8 images [n, c, h, w] and labels [n]. strategy: kronfluence's; "identity" leaves the Hessian out, so that
     influence is the inner product of gradients. Labels for the Fisher matrix are sampled from the network's predictions, seeded.
     """
     from kronfluence.analyzer import Analyzer, prepare_model
@@ -52,7 +62,7 @@ def all_parameter_influence(
     from kronfluence.task import Task
 
     model = copy.deepcopy(model).to(device).eval()  # kronfluence wraps its modules
-    part = trained_part(model, blocks).requires_grad_(True)
+    part = TrainedPart(model.network, blocks).requires_grad_(True)
     modules = [name for name, module in part.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     weights = sum(math.prod(part.get_submodule(name).weight.shape) for name in modules)
 
@@ -75,13 +85,13 @@ def all_parameter_influence(
             return None
 
     def dataset(images: torch.Tensor, labels: torch.Tensor) -> TensorDataset:
-        kept = pass_images(lambda x: pass_frozen(model, blocks, x), images, resolution, device, log)
-        return TensorDataset(kept.contiguous(), labels)
+        activations = pass_images(lambda x: pass_frozen(model, blocks, x), images, resolution, device)
+        return TensorDataset(activations.contiguous(), labels)
 
-    train_set, target_set = dataset(*train), dataset(*targets)
+    train_set, query_set = dataset(*train), dataset(*queries)
     at_once = max(1, min(256, GRADIENT_VALUES // weights))
     task = Classification()
-    with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(), _eigh_that_ends(log):
+    with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(), _eigh_that_ends():
         torch.manual_seed(0)
         analyzer = Analyzer(
             "influence",
@@ -89,7 +99,6 @@ def all_parameter_influence(
             task,
             cpu=device.type == "cpu",
             disable_tqdm=True,
-            log_level=40,
             output_dir=folder,
         )
         analyzer.fit_all_factors(
@@ -98,7 +107,7 @@ def all_parameter_influence(
         analyzer.compute_pairwise_scores(
             "scores",
             "factors",
-            query_dataset=target_set,
+            query_dataset=query_set,
             train_dataset=train_set,
             per_device_query_batch_size=at_once,
             per_device_train_batch_size=at_once,
@@ -109,7 +118,7 @@ def all_parameter_influence(
 
 
 @contextmanager
-def _eigh_that_ends(log: Callable[[str], None]) -> Iterator[None]:
+def _eigh_that_ends() -> Iterator[None]:
     """torch.linalg.eigh with scipy behind it, for kronfluence.
 
     LAPACK's divide and conquer, which torch calls, gives up on some covariances of silent units (nearly all entries 0); the
@@ -123,7 +132,7 @@ def _eigh_that_ends(log: Callable[[str], None]) -> Iterator[None]:
         except torch.linalg.LinAlgError:
             import scipy.linalg
 
-            log(f"torch finds no eigenvalues of a covariance {list(matrix.shape)}: scipy is asked")
+            logger.warning("torch finds no eigenvalues of a covariance %s: scipy is asked", list(matrix.shape))
             values, vectors = scipy.linalg.eigh(matrix.cpu().double().numpy(), driver="evr")
             return torch.from_numpy(values).to(matrix), torch.from_numpy(vectors).to(matrix)
 

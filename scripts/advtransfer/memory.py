@@ -1,6 +1,7 @@
 """Memory that is bounded: tensors that spill to disk, batches that shrink when a device runs out, freed memory kept."""
 
 import ctypes
+import logging
 import math
 import mmap
 import os
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+
+logger = logging.getLogger(__name__)
 
 
 def keep_freed_memory() -> None:
@@ -55,9 +58,8 @@ def allocate(shape: tuple[int, ...], dtype: "torch.dtype", device: "torch.device
 class Batches:
     """A batch size that halves when the device runs out of memory: for work whose result does not depend on it."""
 
-    def __init__(self, size: int, log: Callable[[str], None] = lambda line: None):
+    def __init__(self, size: int):
         self.size = size
-        self.log = log
 
     def map(self, function: Callable[[slice], "torch.Tensor"], count: int) -> Iterator[tuple[slice, "torch.Tensor"]]:
         """Yield the slices that batches cut from `count` items, each with the function's result on it.
@@ -80,7 +82,7 @@ class Batches:
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
                 self.size = -(-(batch.stop - batch.start) // 2)
-                self.log(f"out of memory: batches of {self.size} images from now on, outside of training")
+                logger.warning("out of memory: batches of %d images from now on, outside of training", self.size)
                 continue
             yield batch, result
             start = batch.stop

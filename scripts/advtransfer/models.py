@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from advtransfer.artefacts import load_tensors
+from advtransfer.artefacts import load_tensors, save_tensors
 from advtransfer.errors import InputError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -37,15 +37,20 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Activations [n, channels_in, h, w] to [n, 4 channels, h / stride, w / stride]."""
-        residual = x if self.downsample is None else self.downsample(x)
+        return self.relu(self.sum_of_branches(x))
+
+    def sum_of_branches(self, x: torch.Tensor) -> torch.Tensor:
+        """What the block's last ReLU gets: the convolutions' branch plus the shortcut, of the shape that `forward` returns."""
+        shortcut = x if self.downsample is None else self.downsample(x)
         x = self.relu(self.bn1(self.conv1(x)))
         x = self.relu(self.bn2(self.conv2(x)))
-        x = self.bn3(self.conv3(x))
-        return self.relu(x + residual)
+        return self.bn3(self.conv3(x)) + shortcut
 
 
 class ResNet(nn.Module):
     """A bottleneck ResNet with torchvision's parameter names; at width 1 it is torchvision's `resnet50`.
+
+    Its parts are `stem`, `blocks`, `pool` and the module `fc`, for whoever passes images through some of them only.
 
     classes: the number of outputs. layers: bottleneck blocks in each of the four stages; the paper's ResNet-50 has
     (3, 4, 6, 3). width: multiplies every channel count (1 gives 64 channels after the stem and 2,048 features).
@@ -88,12 +93,31 @@ class ResNet(nn.Module):
         nn.init.uniform_(self.fc.weight, -bound, bound, generator=generator)
         nn.init.zeros_(self.fc.bias)
 
+    def stem(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalised images [n, 3, h, w] to what the first block gets."""
+        return self.maxpool(self.relu(self.bn1(self.conv1(x))))
+
+    def blocks(self) -> list[Bottleneck]:
+        """The bottleneck blocks in the order in which an image passes them; the paper's networks have 16."""
+        return [block for stage in range(self.stages) for block in getattr(self, f"layer{stage + 1}")]
+
+    def split_blocks(self, trained: int) -> tuple[list[Bottleneck], list[Bottleneck]]:
+        """`blocks()` in two parts: those that stay frozen and the last `trained` ones. Raises InputError if there are fewer."""
+        blocks = self.blocks()
+        if not 0 <= trained <= len(blocks):
+            raise InputError(f"blocks: found {trained}; the network has {len(blocks)}. Choose 0 to {len(blocks)}.")
+        return blocks[: len(blocks) - trained], blocks[len(blocks) - trained :]
+
+    def pool(self, x: torch.Tensor) -> torch.Tensor:
+        """What the last block returns, [n, p, h, w], to penultimate features [n, p]: means over pixels."""
+        return self.avgpool(x).flatten(1)
+
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Normalised images [n, 3, h, w] to penultimate features [n, p], after pooling."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        for stage in range(self.stages):
-            x = getattr(self, f"layer{stage + 1}")(x)
-        return self.avgpool(x).flatten(1)
+        x = self.stem(x)
+        for block in self.blocks():
+            x = block(x)
+        return self.pool(x)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalised images [n, 3, h, w] to logits [n, classes]."""
@@ -125,21 +149,14 @@ class ImageClassifier(nn.Module):
         return self.network.features(self.normalise(images))
 
 
-def block_modules(network: ResNet) -> list[nn.Module]:
-    """The bottleneck blocks in the order in which an image passes them; the paper's networks have 16."""
-    return [block for stage in range(network.stages) for block in getattr(network, f"layer{stage + 1}")]
-
-
 def unfreeze_last(network: ResNet, blocks: int) -> list[nn.Parameter]:
     """Leave only the head and the last `blocks` bottleneck blocks trainable; return their parameters in order.
 
     Batch-norm and bias parameters of these blocks are trainable too. Raises InputError if there are fewer blocks.
     """
-    modules = block_modules(network)
-    if not 0 <= blocks <= len(modules):
-        raise InputError(f"blocks: found {blocks}; the network has {len(modules)}. Choose 0 to {len(modules)}.")
+    _, trained = network.split_blocks(blocks)
     network.requires_grad_(False)
-    for module in [*modules[len(modules) - blocks :], network.fc]:
+    for module in [*trained, network.fc]:
         module.requires_grad_(True)
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
@@ -170,6 +187,17 @@ def load_source(path: str | Path) -> ImageClassifier:
     model = build(metadata)
     load_network(model.network, tensors, path)
     return model.eval()
+
+
+def save_model(path: str | Path, model: ImageClassifier, source: str | Path, identity: Mapping[str, Any]) -> None:
+    """Write a fine-tuned network as an artefact that `load_source` reads.
+
+    source: the artefact it was fine-tuned from, which knows its architecture. identity: JSON-compatible facts, such as class_names.
+    """
+    metadata = load_tensors(source, [])[1]
+    architecture = {key: metadata[key] for key in ("layers", "width", "stem", "resolution", "mean", "std")}
+    tensors = {name: tensor.detach().cpu() for name, tensor in model.network.state_dict().items()}
+    save_tensors(path, tensors, {**architecture, "classes": model.network.fc.out_features, **identity})
 
 
 def load_network(network: ResNet, tensors: Mapping[str, torch.Tensor], path: str | Path) -> None:

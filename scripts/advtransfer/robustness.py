@@ -1,5 +1,6 @@
 """How robust a source is: its accuracy on test images of its own data set, clean and attacked (paper, section 4, Table 3)."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from advtransfer.models import ImageClassifier
 from advtransfer.randomness import generator_for
 from advtransfer.tables.robustness import describe_attack
 from advtransfer.threats import Threat, threat_from
+
+logger = logging.getLogger(__name__)
 
 
 def measure_accuracy(
@@ -81,7 +84,7 @@ def measure(
             seed=settings["seed"],
             **attack,
         )
-        yield {
+        row = {
             "source": name,
             "norm": threat["norm"] if threat else "",
             "epsilon": threat["epsilon"] if threat else 0.0,
@@ -90,3 +93,5 @@ def measure(
             "attack": describe_attack(**attack) if threat else "none",
             "origin": "measured",
         }
+        logger.info("%(attack)s %(norm)s %(epsilon).4g: accuracy %(accuracy).4f of %(images)d", row)
+        yield row

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from advtransfer.models import block_modules, build, unfreeze_last
+from advtransfer.models import build, unfreeze_last
 
 
 def trained_parts(architecture: Mapping[str, Any], classes: int, settings: Iterable[int]) -> pd.DataFrame:
@@ -26,7 +26,7 @@ def trained_parts(architecture: Mapping[str, Any], classes: int, settings: Itera
         names = {module: name for name, module in network.named_modules()}
         stem = [*network.conv1.parameters(), *network.bn1.parameters()]
         parts = [("conv1", 0, stem)]
-        for block in block_modules(network):
+        for block in network.blocks():
             stage = int(names[block].removeprefix("layer").split(".")[0])
             parts.append((names[block], stage, list(block.parameters())))
         parts.append(("fc", -1, list(network.fc.parameters())))

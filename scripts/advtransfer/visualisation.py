@@ -1,11 +1,12 @@
 """Feature visualisation (paper, Fig. 1): images that drive a penultimate unit of a network up, found by gradient ascent."""
 
-from collections.abc import Callable
+import logging
 
 import torch
-from torch.nn import functional
 
-from advtransfer.models import ImageClassifier, block_modules
+from advtransfer.models import ImageClassifier
+
+logger = logging.getLogger(__name__)
 
 
 class _PassGradients(torch.autograd.Function):
@@ -23,15 +24,11 @@ class _PassGradients(torch.autograd.Function):
 def penultimate(model: ImageClassifier, images: torch.Tensor) -> torch.Tensor:
     """`model.features(images)`, [n, p], with the backward pass of the last ReLU replaced by the identity."""
     network = model.network
-    x = network.maxpool(network.relu(network.bn1(network.conv1(model.normalise(images)))))
-    *blocks, last = block_modules(network)
+    x = network.stem(model.normalise(images))
+    *blocks, last = network.blocks()
     for block in blocks:
         x = block(x)
-    residual = x if last.downsample is None else last.downsample(x)
-    x = functional.relu(last.bn1(last.conv1(x)))
-    x = functional.relu(last.bn2(last.conv2(x)))
-    x = _PassGradients.apply(last.bn3(last.conv3(x)) + residual)
-    return network.avgpool(x).flatten(1)
+    return network.pool(_PassGradients.apply(last.sum_of_branches(x)))
 
 
 def visualise(
@@ -40,7 +37,6 @@ def visualise(
     units: list[int],
     steps: int,
     step_size: float,
-    log: Callable[[str], None] = lambda line: None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Push images uphill on penultimate units: x <- clamp(x + step_size g / |g|_2, 0, 1), g the gradient of the unit's activation.
 
@@ -61,7 +57,7 @@ def visualise(
         length = gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1).clamp_min(torch.finfo(gradient.dtype).tiny)
         images = (images.detach() + step_size * gradient / length).clamp_(0, 1)
         if step % max(1, steps // 10) == 0:
-            log(f"step {step}/{steps}: mean activation {float(activation.detach().mean()):.3f}")
+            logger.info("step %d/%d: mean activation %.3f", step, steps, activation.detach().mean())
     after = model.features(images).gather(1, chosen)
     activations = torch.cat([before, after], 1).view(len(units), len(starts), 2)
     return images.view(len(units), *starts.shape).cpu(), activations.cpu()

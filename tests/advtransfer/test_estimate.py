@@ -70,21 +70,27 @@ def test_a_cost_adds_up():
     assert (job.training_passes, job.evaluation_passes) == (5_000, 10_000)
     assert Cost(1, 0, 0, 0).seconds(job, {"batch_norm": "frozen"}) == 1
     assert Cost(0, 0, 0.5, 0.25).seconds(job, {"batch_norm": "frozen"}) == 5_000 * 0.5 + 10_000 * 0.25
-    # The test set's activations: kept for all seeds together, or for each where its statistics are its own.
+    # The test set's activations: cached for all seeds together, or for each where its statistics are its own.
     assert Cost(0, 1, 0, 0).seconds(job, {"batch_norm": "frozen"}) == 5 * 100 + 1000
     assert Cost(0, 1, 0, 0).seconds(job, {"batch_norm": "target"}) == 5 * 100 + 5 * 1000
     assert Cost(0, 1, 0, 0).seconds(job, {"batch_norm": "frozen", "views": 3}) == 5 * 3 * 100 + 1000
 
 
-def test_kept_activations_at_the_papers_scale():
+def test_the_activation_cache_at_the_papers_scale():
     """CIFAR-10 through a ResNet-50 at 3 blocks: 14x14x1024 float32 an image, test set and one seed's training set at once."""
     architecture = {**TINY, "layers": [3, 4, 6, 3], "width": 1.0, "stem": "imagenet", "resolution": 224}
     job = Job("a", "b", 3, images=25_600, seeds=5, epochs=1, evaluations=1, test_images=10_000, done=False)
     frozen = {"batch_norm": "frozen", "augmentation": "none"}
-    assert estimate.activation_bytes(architecture, job, frozen) == 35_600 * 14 * 14 * 1024 * 4
-    assert estimate.activation_bytes(architecture, job, {**frozen, "precision": "bf16"}) == 35_600 * 14 * 14 * 1024 * 2
-    assert estimate.activation_bytes(architecture, job, {"batch_norm": "adapt", "augmentation": "none"}) == 0
-    assert estimate.activation_bytes(architecture, replace(job, blocks=0), frozen) == (5 * 25_600 + 10_000) * 2048 * 4
+    assert estimate.activation_cache_bytes(architecture, job, frozen) == 35_600 * 14 * 14 * 1024 * 4
+    assert (
+        estimate.activation_cache_bytes(architecture, job, {**frozen, "precision": "bf16"})
+        == 35_600 * 14 * 14 * 1024 * 2
+    )
+    assert estimate.activation_cache_bytes(architecture, job, {"batch_norm": "adapt", "augmentation": "none"}) == 0
+    assert (
+        estimate.activation_cache_bytes(architecture, replace(job, blocks=0), frozen)
+        == (5 * 25_600 + 10_000) * 2048 * 4
+    )
 
 
 class Machine:
@@ -109,8 +115,8 @@ class Machine:
 @pytest.mark.parametrize(
     "cost",
     [
-        pytest.param(Cost(0.5, 0.0, 0.16, 0.08), id="slow machine, nothing kept"),
-        pytest.param(Cost(0.3, 0.07, 1e-5, 5e-6), id="slow machine, frozen layers kept"),
+        pytest.param(Cost(0.5, 0.0, 0.16, 0.08), id="slow machine, nothing cached"),
+        pytest.param(Cost(0.3, 0.07, 1e-5, 5e-6), id="slow machine, frozen layers cached"),
         pytest.param(Cost(1.0, 0.0, 1e-4, 3e-5), id="fast machine with a slow start"),
     ],
 )

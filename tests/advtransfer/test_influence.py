@@ -19,12 +19,12 @@ def images(n: int, scale: float = 1.0, seed: int = 0, features: int = 4, classes
     return rng.normal(size=(n, features)), scale * rng.normal(size=(n, classes)), rng.integers(0, classes, n)
 
 
-def by_autograd(train, target, invert) -> np.ndarray:
-    """Influence through a Hessian that autograd builds of the summed loss: [targets, training images].
+def by_autograd(train, query, invert) -> np.ndarray:
+    """Influence through a Hessian that autograd builds of the summed loss: [queries, training images].
 
     Logits are the head's own at theta, plus an offset for each image that makes them what was given.
     """
-    (f, z, y), (ft, zt, yt) = ([torch.as_tensor(array) for array in part] for part in (train, target))
+    (f, z, y), (ft, zt, yt) = ([torch.as_tensor(array) for array in part] for part in (train, query))
     shape = z.shape[1], f.shape[1] + 1
 
     def losses(theta, f, z, y):
@@ -43,20 +43,20 @@ def by_autograd(train, target, invert) -> np.ndarray:
 @pytest.mark.parametrize(("n", "scale"), [(30, 0.1), (30, 3.0), (4, 1.0)])
 def test_equals_autograd_and_the_pseudo_inverse(method, cut, n, scale):
     """n = 4: fewer images than parameters, so that the dual problem is the smaller one."""
-    train, target = images(n, scale), images(7, scale, seed=1)
+    train, query = images(n, scale), images(7, scale, seed=1)
     # Below this share of the largest, numpy's eigenvalues are rounding, which the paper's 1e-20 would invert.
     cut_there = max(cut, 1e-13)
-    expected = by_autograd(train, target, lambda h: torch.linalg.pinv(h, rtol=cut_there, hermitian=True))
-    found = head_influence(*train, *target, pinv_rcond=cut, method=method)
+    expected = by_autograd(train, query, lambda h: torch.linalg.pinv(h, rtol=cut_there, hermitian=True))
+    found = head_influence(*train, *query, pinv_rcond=cut, method=method)
     assert found.shape == (7, n)
     assert np.abs(found - expected).max() <= 1e-8 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("method", ["primal", "dual", "auto"])
 def test_damping_equals_the_damped_inverse(method):
-    train, target = images(20), images(5, seed=1)
-    expected = by_autograd(train, target, lambda h: torch.linalg.inv(h + 0.3 * torch.eye(len(h), dtype=h.dtype)))
-    found = head_influence(*train, *target, damping=0.3, method=method)
+    train, query = images(20), images(5, seed=1)
+    expected = by_autograd(train, query, lambda h: torch.linalg.inv(h + 0.3 * torch.eye(len(h), dtype=h.dtype)))
+    found = head_influence(*train, *query, damping=0.3, method=method)
     assert np.abs(found - expected).max() <= 1e-8 * np.abs(expected).max()
 
 
@@ -79,10 +79,10 @@ def test_every_eigenvalue_above_the_cut_is_found():
 
 
 def test_permuted_training_rows_permute_the_columns_and_nothing_else():
-    (f, z, y), target = images(40), images(6, seed=1)
+    (f, z, y), query = images(40), images(6, seed=1)
     order = np.random.default_rng(5).permutation(40)
-    whole = head_influence(f, z, y, *target)
-    moved = head_influence(f[order], z[order], y[order], *target)
+    whole = head_influence(f, z, y, *query)
+    moved = head_influence(f[order], z[order], y[order], *query)
     np.testing.assert_allclose(moved, whole[:, order], rtol=0, atol=1e-10 * np.abs(whole).max())
 
 
@@ -91,7 +91,7 @@ def test_identical_images_have_identical_rows_and_columns():
     f[7], z[7], y[7] = f[3], z[3], y[3]
     ft[4], zt[4], yt[4] = ft[0], zt[0], yt[0]
     found = head_influence(f, z, y, ft, zt, yt)
-    np.testing.assert_array_equal(found[4], found[0])
+    np.testing.assert_allclose(found[4], found[0], rtol=1e-12)
     np.testing.assert_allclose(found[:, 7], found[:, 3], rtol=1e-12)
 
 
@@ -142,7 +142,7 @@ def test_agrees_with_captum(tmp_path):
 
 
 def test_agrees_with_retraining_without_an_image():
-    """Leave one out of an L2-regularised head, retrain it to the end: the change of each target's loss."""
+    """Leave one out of an L2-regularised head, retrain it to the end: the change of each query's loss."""
     rng = np.random.default_rng(0)
     classes, width, strength = 3, 5, 0.5
     centres = rng.normal(size=(classes, width - 1))
@@ -184,10 +184,10 @@ def test_no_curvature_means_no_influence():
 def test_too_many_pairs_are_left_to_the_dense_way(monkeypatch):
     monkeypatch.setattr(influence, "MOST_PAIRS", 3)
     monkeypatch.setattr(influence, "FIRST_PAIRS", 2)
-    train, target = images(30), images(4, seed=1)
+    train, query = images(30), images(4, seed=1)
     assert leading_eigenpairs(read_head(*train, torch.device("cpu"), "training"), 1e-2) is None
-    found = head_influence(*train, *target, pinv_rcond=1e-2)
-    np.testing.assert_allclose(found, head_influence(*train, *target, pinv_rcond=1e-2, method="dual"), rtol=1e-8)
+    found = head_influence(*train, *query, pinv_rcond=1e-2)
+    np.testing.assert_allclose(found, head_influence(*train, *query, pinv_rcond=1e-2, method="dual"), rtol=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_too_many_pairs_are_left_to_the_dense_way(monkeypatch):
         (lambda f, z, y: (f[:3], z, y), r"training features \[3, 4\], logits \[5, 3\], labels \[5\]\. Give"),
         (lambda f, z, y: (f, z, y + 3), r"training labels lie in .*3 classes\. Give labels from 0"),
         (lambda f, z, y: (f * np.nan, z, y), "NaN or infinite values. Check the network"),
-        (lambda f, z, y: (f[:, :2], z, y), "training images have 2 features and 3 classes, targets 4 and 3"),
+        (lambda f, z, y: (f[:, :2], z, y), "training images have 2 features and 3 classes, queries 4 and 3"),
     ],
 )
 def test_bad_input_is_named(change, message):

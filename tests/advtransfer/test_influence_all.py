@@ -12,7 +12,7 @@ from advtransfer.augmentation import to_unit
 from advtransfer.features import read_out
 from advtransfer.influence import head_influence
 from advtransfer.influence_all import all_parameter_influence
-from advtransfer.models import block_modules, load_source
+from advtransfer.models import load_source
 
 CPU = torch.device("cpu")
 SOURCE = Path(__file__).resolve().parents[2] / "resources/sources/natural.safetensors"
@@ -20,7 +20,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "resources/sources/natural.safete
 
 @pytest.fixture(scope="module")
 def problem():
-    """A bundled network with a new head for 3 classes, 12 training images and 5 targets."""
+    """A bundled network with a new head for 3 classes, 12 training images and 5 queries."""
     model = load_source(SOURCE)
     model.network.fc = nn.Linear(512, 3)
     with torch.no_grad():
@@ -33,9 +33,9 @@ def problem():
 
 @pytest.mark.parametrize("blocks", [0, 1])
 def test_without_a_hessian_it_is_the_inner_product_of_gradients(problem, blocks):
-    model, train, targets = problem
-    found = all_parameter_influence(model, blocks, train, targets, 32, CPU, strategy="identity")
-    trained = [*block_modules(model.network)[16 - blocks :], model.network.fc]
+    model, train, queries = problem
+    found = all_parameter_influence(model, blocks, train, queries, 32, CPU, strategy="identity")
+    trained = [*model.network.blocks()[16 - blocks :], model.network.fc]
     weights = [
         parameter
         for part in trained
@@ -53,34 +53,34 @@ def test_without_a_hessian_it_is_the_inner_product_of_gradients(problem, blocks)
 
     for weight in weights:
         weight.requires_grad_(True)
-    expected = gradients(*targets) @ gradients(*train).T
+    expected = gradients(*queries) @ gradients(*train).T
     assert found.shape == (5, 12)
     assert torch.allclose(found, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
 
 
 def test_through_the_head_alone_it_ranks_as_the_closed_form_does(problem):
     """EK-FAC is an approximation, with sampled labels and a damping of its own: ranks agree, values need not."""
-    model, train, targets = problem
-    found = all_parameter_influence(model, 0, train, targets, 32, CPU)
+    model, train, queries = problem
+    found = all_parameter_influence(model, 0, train, queries, 32, CPU)
     sides = [
-        [part.numpy() for part in (*read_out(model, images, 32, CPU), labels)] for images, labels in (train, targets)
+        [part.numpy() for part in (*read_out(model, images, 32, CPU), labels)] for images, labels in (train, queries)
     ]
     exact = head_influence(*sides[0], *sides[1], pinv_rcond=1e-6)
     assert spearmanr(found.numpy().ravel(), exact.ravel()).statistic > 0.6
 
 
 def test_the_network_is_left_as_it_was(problem):
-    model, train, targets = problem
+    model, train, queries = problem
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    all_parameter_influence(model, 0, train, targets, 32, CPU)
+    all_parameter_influence(model, 0, train, queries, 32, CPU)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert isinstance(model.network.fc, nn.Linear)
 
 
-def test_where_torch_finds_no_eigenvalues_scipy_does(problem, monkeypatch):
+def test_where_torch_finds_no_eigenvalues_scipy_does(problem, monkeypatch, caplog):
     """MKL's divide and conquer gives up on covariances whose entries are nearly all 0."""
-    model, train, targets = problem
-    expected = all_parameter_influence(model, 0, train, targets, 32, CPU)
+    model, train, queries = problem
+    expected = all_parameter_influence(model, 0, train, queries, 32, CPU)
     asked = []
 
     def give_up(matrix):
@@ -88,9 +88,10 @@ def test_where_torch_finds_no_eigenvalues_scipy_does(problem, monkeypatch):
         raise torch.linalg.LinAlgError("the algorithm failed to converge")
 
     monkeypatch.setattr(torch.linalg, "eigh", give_up)
-    said = []
-    found = all_parameter_influence(model, 0, train, targets, 32, CPU, log=said.append)
+    found = all_parameter_influence(model, 0, train, queries, 32, CPU)
     assert asked == [(513, 513), (3, 3)]
-    assert said == [f"torch finds no eigenvalues of a covariance [{n}, {n}]: scipy is asked" for n in (513, 3)]
+    assert caplog.messages == [
+        f"torch finds no eigenvalues of a covariance [{n}, {n}]: scipy is asked" for n in (513, 3)
+    ]
     assert torch.allclose(found, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
     assert torch.linalg.eigh is give_up

@@ -2,15 +2,16 @@
 
 import pytest
 import torch
+from torch import nn
 
-from advtransfer.artefacts import save_tensors
+from advtransfer.artefacts import load_tensors, save_tensors
 from advtransfer.errors import InputError
 from advtransfer.models import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     ResNet,
-    block_modules,
     load_source,
+    save_model,
     source_resolution,
     unfreeze_last,
 )
@@ -49,13 +50,36 @@ def test_at_full_width_it_is_torchvisions_resnet50():
         torch.testing.assert_close(ours(images), theirs(images), rtol=0, atol=1e-6)
 
 
+def test_the_parts_are_those_of_torchvisions_layers(source):
+    """Each part against the modules that it stands for; the sum of branches against a hook on the last ReLU."""
+    network = source[1]
+    images = torch.rand(2, 3, 32, 32)
+    blocks = [*network.layer1, *network.layer2, *network.layer3, *network.layer4]
+    assert network.blocks() == blocks
+    for trained in (0, 1, 4):
+        assert network.split_blocks(trained) == (blocks[: 4 - trained], blocks[4 - trained :])
+    seen = []
+    handle = blocks[-1].relu.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].clone()))
+    with torch.no_grad():
+        x = network.maxpool(network.relu(network.bn1(network.conv1(images))))
+        assert torch.equal(network.stem(images), x)
+        for block in blocks[:-1]:
+            x = block(x)
+        out = blocks[-1](x)
+        handle.remove()
+        assert torch.equal(blocks[-1].sum_of_branches(x), seen[-1])
+        assert torch.equal(seen[-1].clamp_min(0), out)
+        assert torch.equal(network.pool(out), network.avgpool(out).flatten(1))
+        assert torch.equal(network.features(images), network.pool(out))
+
+
 @pytest.mark.parametrize(("blocks", "expected"), [(0, 20_490), (1, 4_483_082), (3, 14_985_226), (9, 22_083_594)])
 def test_trainable_parameters_are_the_papers(blocks, expected):
     """20,490 / 4.48M / 14.99M / 22.08M parameters at 10 classes (docs/protocol.md)."""
     network = ResNet(10)
     parameters = unfreeze_last(network, blocks)
     assert sum(parameter.numel() for parameter in parameters) == expected
-    assert len(block_modules(network)) == 16
+    assert len(network.blocks()) == 16
 
 
 def test_too_many_blocks_are_refused():
@@ -75,6 +99,19 @@ def test_a_source_artefact_gives_its_network_back(source):
         torch.testing.assert_close(model.network.fc(model.features(images)), model(images))
     assert not model.training
     assert source_resolution(path) == 32
+
+
+def test_a_fine_tuned_network_is_read_as_a_source(source, tmp_path):
+    path, _ = source
+    model = load_source(path)
+    model.network.fc = nn.Linear(256, 4)
+    save_model(tmp_path / "model.safetensors", model, path, {"blocks": 3, "class_names": list("abcd")})
+    again = load_source(tmp_path / "model.safetensors")
+    facts = load_tensors(tmp_path / "model.safetensors", [])[1]
+    assert (facts["classes"], facts["blocks"], facts["resolution"]) == (4, 3, 32)
+    images = torch.rand(3, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(again(images), model(images))
 
 
 @pytest.mark.parametrize(

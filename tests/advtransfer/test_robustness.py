@@ -65,7 +65,8 @@ def test_an_attack_of_zero_radius_is_no_attack(model, dataset, threat):
     assert measure_accuracy(model, dataset.test_images, dataset.test_labels, 8, threat, steps=2) == 1
 
 
-def test_rows_of_a_source(model, dataset):
+def test_rows_of_a_source(model, dataset, caplog):
+    caplog.set_level("INFO")
     rows = list(measure(model, dataset, 8, SETTINGS, CPU, "mine"))
     assert [list(row) for row in rows] == [COLUMNS] * 3
     assert [(row["norm"], row["epsilon"], row["images"]) for row in rows] == [
@@ -74,6 +75,11 @@ def test_rows_of_a_source(model, dataset):
         ("linf", 0.01, 20),
     ]
     assert rows[0]["accuracy"] == 1
+    assert [line.partition(":")[0] for line in caplog.messages] == [
+        "none  0",
+        "PGD-3, 2 restarts l2 0.2",
+        "PGD-3, 2 restarts linf 0.01",
+    ]
     assert {row["attack"] for row in rows[1:]} == {"PGD-3, 2 restarts"}
     assert rows == list(measure(model, dataset, 8, SETTINGS, CPU, "mine"))
     ids = draw_test_images(dataset, 20, 4)

@@ -1,5 +1,8 @@
 """The fine-tuning engine against a plain loop written from the protocol, and its promises."""
 
+import re
+from functools import partial
+from modulefinder import ModuleFinder
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,13 +12,14 @@ from torch import nn
 from torch.nn import functional
 
 from advtransfer import activations, transfer
-from advtransfer.activations import Views
+from advtransfer.activations import ActivationCache
 from advtransfer.augmentation import augment, to_unit
 from advtransfer.datasets import Dataset
 from advtransfer.errors import InputError
-from advtransfer.models import IMAGENET_MEAN, IMAGENET_STD, block_modules, load_source
+from advtransfer.models import IMAGENET_MEAN, IMAGENET_STD, load_source
+from advtransfer.provenance import SCRIPTS
 from advtransfer.randomness import generator_for
-from advtransfer.transfer import fine_tune_seeds, learning_rate_at
+from advtransfer.transfer import OneNetwork, fine_tune_seeds, learning_rate_at
 
 CPU = torch.device("cpu")
 PROTOCOL = {
@@ -30,6 +34,7 @@ PROTOCOL = {
     "augmentation": "none",
     "resolution": 32,
 }
+NAMES = ("epoch", "test_accuracy", "train_accuracy", "test_loss", "train_loss")
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +62,11 @@ def run(source, dataset, blocks, seeds=(1,), images=40, **changes):
     return list(fine_tune_seeds(source, dataset, subsets, blocks, {**PROTOCOL, **changes}, CPU))
 
 
-def plain_loop(source, dataset, ids, blocks, protocol, seed):
-    """Fine-tuning as the protocol states it, with torch's own modules, scheduler and defaults, nothing kept."""
+def plain_loop(source, dataset, ids, blocks, protocol, seed, pull=0.0):
+    """Fine-tuning as the protocol states it, with torch's own modules, scheduler and defaults, nothing cached.
+
+    pull: times half the squared distance of all trained parameters from where they start is added to the loss.
+    """
 
     def read(images):
         unit = images.expand(-1, 3, -1, -1) / 255
@@ -88,9 +96,9 @@ def plain_loop(source, dataset, ids, blocks, protocol, seed):
     frozen = [network.conv1, network.bn1, *all_blocks[: 16 - blocks]]
     for module in frozen:
         module.requires_grad_(False)
-    optimiser = torch.optim.SGD(
-        [p for module in trained for p in module.parameters()], protocol["learning_rate"], 0.9, weight_decay=5e-4
-    )
+    parameters = [p for module in trained for p in module.parameters()]
+    starts = [p.detach().clone() for p in parameters]
+    optimiser = torch.optim.SGD(parameters, protocol["learning_rate"], 0.9, weight_decay=5e-4)
     scheduler = torch.optim.lr_scheduler.StepLR(optimiser, protocol["epochs"] // 3)
     order = generator_for(seed, "order")
     rows = []
@@ -106,6 +114,10 @@ def plain_loop(source, dataset, ids, blocks, protocol, seed):
             optimiser.zero_grad()
             logits = network(images[batch])
             loss = functional.cross_entropy(logits, labels[batch])
+            if pull:
+                loss = loss + pull / 2 * sum(
+                    (p - start).square().sum() for p, start in zip(parameters, starts, strict=True)
+                )
             loss.backward()
             optimiser.step()
             total += loss.item() * len(batch)
@@ -124,53 +136,58 @@ def plain_loop(source, dataset, ids, blocks, protocol, seed):
 @pytest.mark.parametrize("batch_norm", ["adapt", "frozen", "target"])
 @pytest.mark.parametrize("blocks", [0, 1, 3, 9])
 def test_equals_a_plain_loop(source, dataset, blocks, batch_norm):
-    """40 images in batches of 16: the last batch of 8 is kept. All but "adapt" go through kept activations."""
+    """40 images in batches of 16: the last batch of 8 is trained on. All but "adapt" go through the activation cache."""
     changes = {"evaluated_epochs": [1, 2, 3], "learning_rate": 0.01, "head_init": "uniform"}
     protocol = {**PROTOCOL, **changes, "batch_norm": batch_norm}
     ids = torch.randperm(60, generator=torch.Generator().manual_seed(1))[:40]
     ((_, _, rows),) = fine_tune_seeds(source, dataset, {1: ids}, blocks, protocol, CPU)
     expected = plain_loop(source, dataset, ids, blocks, protocol, 1)
-    names = ("epoch", "test_accuracy", "train_accuracy", "test_loss", "train_loss")
     assert len(rows) == len(expected) == 3
     for row, values in zip(rows, expected, strict=True):
-        assert [row[name] for name in names] == pytest.approx(list(values), rel=1e-4, abs=1e-4)
+        assert [row[name] for name in NAMES] == pytest.approx(list(values), rel=1e-4, abs=1e-4)
 
 
 @pytest.mark.parametrize("batch_norm", ["frozen", "target"])
 @pytest.mark.parametrize("blocks", [0, 3])
-def test_kept_activations_change_nothing(source, dataset, blocks, batch_norm, monkeypatch):
-    ((_, _, kept),) = run(source, dataset, blocks, batch_norm=batch_norm, learning_rate=0.01)
-    monkeypatch.setattr(activations, "keeps_activations", lambda protocol: False)
+def test_the_activation_cache_changes_nothing(source, dataset, blocks, batch_norm, monkeypatch):
+    ((_, _, cached),) = run(source, dataset, blocks, batch_norm=batch_norm, learning_rate=0.01)
+    monkeypatch.setattr(activations, "caches_activations", lambda protocol: False)
     ((_, _, live),) = run(source, dataset, blocks, batch_norm=batch_norm, learning_rate=0.01)
-    for one, other in zip(kept, live, strict=True):
+    for one, other in zip(cached, live, strict=True):
         assert {**one, "seconds": 0} == pytest.approx({**other, "seconds": 0}, rel=1e-4, abs=1e-4)
 
 
 @pytest.mark.parametrize("blocks", [0, 3])
-def test_activations_in_a_mapped_file_change_nothing(source, dataset, blocks, monkeypatch):
-    log = []
+def test_activations_in_a_mapped_file_change_nothing(source, dataset, blocks, monkeypatch, caplog):
+    caplog.set_level("INFO")
     subsets = {1: torch.arange(40), 2: torch.arange(10, 50)}
 
     def rows():
-        runs = fine_tune_seeds(source, dataset, subsets, blocks, {**PROTOCOL, "batch_norm": "frozen"}, CPU, log.append)
+        runs = fine_tune_seeds(source, dataset, subsets, blocks, {**PROTOCOL, "batch_norm": "frozen"}, CPU)
         return [[{**row, "seconds": 0} for row in rows] for _, _, rows in runs]
 
     in_memory = rows()
-    assert not any("mapped" in line for line in log)
+    assert not any("mapped" in line for line in caplog.messages)
     # Room for the 30 test images; the training images of each seed go to a file.
-    monkeypatch.setattr(activations, "CACHE_BYTES", 31 * 4 * (512 if blocks == 0 else 2 * 2 * 256))
+    bytes_per_image = 4 * (512 if blocks == 0 else 2 * 2 * 256)
+    monkeypatch.setattr(activations, "CACHE_BYTES", 31 * bytes_per_image)
     assert rows() == in_memory
-    assert sum("mapped" in line for line in log) == 2
+    assert sum("mapped" in line for line in caplog.messages) == 2
+    # Room for the 40 training images of one seed as well: with trained blocks, those of the first make room for the second's.
+    caplog.clear()
+    monkeypatch.setattr(activations, "CACHE_BYTES", 70 * bytes_per_image)
+    assert rows() == in_memory
+    assert sum("mapped" in line for line in caplog.messages) == (1 if blocks == 0 else 0)
 
 
 def test_what_fits_nowhere_is_computed_anew(source, dataset, monkeypatch):
-    ((_, _, kept),) = run(source, dataset, 0, batch_norm="frozen", learning_rate=0.01)
+    ((_, _, cached),) = run(source, dataset, 0, batch_norm="frozen", learning_rate=0.01)
     monkeypatch.setattr(activations, "CACHE_BYTES", 0)
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=0))
     ((_, _, live),) = run(source, dataset, 0, batch_norm="frozen", learning_rate=0.01)
-    for one, other in zip(kept, live, strict=True):
+    for one, other in zip(cached, live, strict=True):
         assert {**one, "seconds": 0} == pytest.approx({**other, "seconds": 0}, rel=1e-4, abs=1e-4)
-    with pytest.raises(InputError, match=r"activations \(2 views of 40 images\) fit neither"):
+    with pytest.raises(InputError, match=r"cache of 2 views of 40 images: [\d.]+ GiB fit neither"):
         run(source, dataset, 0, batch_norm="frozen", augmentation="paper", views=2)
 
 
@@ -178,14 +195,16 @@ def test_fixed_views_are_what_the_whole_network_makes_of_them(source, dataset):
     """Each epoch sees one of the views of each image; against whole passes of the same augmented images."""
     model = load_source(source)
     protocol = {**PROTOCOL, "batch_norm": "frozen", "augmentation": "paper", "views": 3}
-    kept = Views(model, 3, protocol).of(dataset.train_images, generator_for(1, "augmentation"))
-    assert kept.tensor.shape == (180, 2, 2, 256)
+    inputs = ActivationCache(model, 3, protocol).inputs(dataset.train_images, generator_for(1, "augmentation"))
+    assert inputs.tensor.shape == (180, 2, 2, 256)
     generator = generator_for(1, "augmentation")
     expected = [augment(to_unit(dataset.train_images, 32), "paper", generator) for _ in range(3)]
     with torch.no_grad():
         whole = torch.cat([model(images) for images in expected])
-        assert torch.allclose(kept.logits(model, torch.arange(180), None), whole, rtol=1e-4, atol=1e-4)
-    rows = kept.pick(torch.arange(60), generator)
+        assert torch.allclose(inputs.logits(model, torch.arange(180), None), whole, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="cached activations"):
+        inputs.images(torch.arange(3), None)
+    rows = inputs.pick(torch.arange(60), generator)
     assert torch.equal(rows % 60, torch.arange(60))
     assert set((rows // 60).tolist()) == {0, 1, 2}
 
@@ -193,10 +212,10 @@ def test_fixed_views_are_what_the_whole_network_makes_of_them(source, dataset):
 @pytest.mark.parametrize("blocks", [0, 3])
 @pytest.mark.parametrize("batch_norm", ["adapt", "frozen"])
 def test_out_of_memory_halves_batches_outside_of_training_and_changes_nothing(
-    source, dataset, blocks, batch_norm, monkeypatch
+    source, dataset, blocks, batch_norm, monkeypatch, caplog
 ):
     ((_, _, expected),) = run(source, dataset, blocks, batch_norm=batch_norm, learning_rate=0.01, head_init="uniform")
-    real, log = activations.pass_frozen, []
+    real = activations.pass_frozen
 
     def cramped(model, blocks, images):
         if len(images) > 16:  # training batches fit
@@ -206,8 +225,8 @@ def test_out_of_memory_halves_batches_outside_of_training_and_changes_nothing(
     monkeypatch.setattr(activations, "pass_frozen", cramped)
     protocol = {**PROTOCOL, "batch_norm": batch_norm, "learning_rate": 0.01, "head_init": "uniform"}
     ids = torch.randperm(60, generator=torch.Generator().manual_seed(1))[:40]
-    ((_, _, rows),) = fine_tune_seeds(source, dataset, {1: ids}, blocks, protocol, CPU, log.append)
-    assert any("out of memory: batches of 15 images" in line for line in log)
+    ((_, _, rows),) = fine_tune_seeds(source, dataset, {1: ids}, blocks, protocol, CPU)
+    assert any("out of memory: batches of 15 images" in line for line in caplog.messages)
     for one, other in zip(rows, expected, strict=True):
         assert {**one, "seconds": 0} == pytest.approx({**other, "seconds": 0}, rel=1e-4, abs=1e-4)
 
@@ -254,7 +273,7 @@ def test_bf16_is_close_and_not_the_same(source, dataset):
 def test_what_is_frozen_stays_bit_identical_and_the_rest_moves(source, dataset, blocks, batch_norm):
     ((_, model, _),) = run(source, dataset, blocks, batch_norm=batch_norm)
     before, after = load_source(source).network, model.network
-    trained = set(block_modules(after)[16 - blocks :])
+    trained = set(after.blocks()[16 - blocks :])
     trained_names = {f"{name}." for name, module in after.named_modules() if module in trained} | {"fc."}
     old, new = before.state_dict(), after.state_dict()
     for name, tensor in new.items():
@@ -315,3 +334,103 @@ def test_divergence_is_an_error_that_names_the_run(source, dataset):
 def test_a_last_batch_of_one_image_is_refused(source, dataset):
     with pytest.raises(InputError, match="33 images in batches of 16: the last batch holds one image"):
         run(source, dataset, 3, images=33)
+
+
+class PulledBack(OneNetwork):
+    """Cross-entropy and a pull of all trained parameters to where they start (L2-SP, Li et al. 2018)."""
+
+    def __init__(self, run, blocks, batch_norm, strength):
+        super().__init__(run, blocks, batch_norm)
+        self.strength = strength
+        self.starts = [parameter.detach().clone() for parameter in self.parameters]
+
+    def training_losses(self, rows, labels):
+        """The pull is the same for every batch."""
+        losses, logits = super().training_losses(rows, labels)
+        distances = ((p - start).square().sum() for p, start in zip(self.parameters, self.starts, strict=True))
+        return losses + self.strength / 2 * sum(distances), logits
+
+
+@pytest.mark.parametrize(("blocks", "batch_norm"), [(0, "frozen"), (1, "adapt"), (3, "frozen")])
+def test_a_learner_adds_a_term_to_the_loss(source, dataset, blocks, batch_norm):
+    """Against the plain loop with the same term; and the term matters."""
+    changes = {"evaluated_epochs": [1, 2, 3], "learning_rate": 0.01, "head_init": "uniform", "batch_norm": batch_norm}
+    protocol = {**PROTOCOL, **changes}
+    ids = torch.randperm(60, generator=torch.Generator().manual_seed(1))[:40]
+    learner = partial(PulledBack, strength=20.0)
+    ((_, _, rows),) = fine_tune_seeds(source, dataset, {1: ids}, blocks, protocol, CPU, learner)
+    expected = plain_loop(source, dataset, ids, blocks, protocol, 1, pull=20.0)
+    for row, values in zip(rows, expected, strict=True):
+        assert [row[name] for name in NAMES] == pytest.approx(list(values), rel=1e-4, abs=1e-4)
+    # What pulls the weights back keeps them from fitting as well.
+    plain = plain_loop(source, dataset, ids, blocks, protocol, 1)
+    assert rows[-1]["train_loss"] > plain[-1][-1] + 0.02
+
+
+@pytest.mark.parametrize(("blocks", "batch_norm"), [(0, "frozen"), (0, "adapt"), (1, "adapt"), (3, "frozen")])
+def test_a_term_times_0_is_plain_fine_tuning(source, dataset, blocks, batch_norm):
+    """To the bit, but for heads on cached features, which the plain learner trains in another product."""
+    protocol = {**PROTOCOL, "learning_rate": 0.01, "batch_norm": batch_norm}
+    subsets = {1: torch.arange(40), 2: torch.arange(10, 50)}
+    plain, zero = (
+        [(seed, model.network.state_dict(), rows) for seed, model, rows in runs]
+        for runs in (
+            fine_tune_seeds(source, dataset, subsets, blocks, protocol, CPU),
+            fine_tune_seeds(source, dataset, subsets, blocks, protocol, CPU, partial(PulledBack, strength=0.0)),
+        )
+    )
+    together = blocks == 0 and batch_norm == "frozen"
+    for (seed, weights, rows), (same, other_weights, other_rows) in zip(plain, zero, strict=True):
+        assert seed == same
+        for row, other in zip(rows, other_rows, strict=True):
+            expected = [other[name] for name in NAMES]
+            found = [row[name] for name in NAMES]
+            assert found == (pytest.approx(expected, rel=1e-4, abs=1e-4) if together else expected)
+        for name, tensor in weights.items():
+            assert torch.allclose(tensor, other_weights[name], rtol=1e-4, atol=1e-5 if together else 0)
+            assert together or torch.equal(tensor, other_weights[name])
+
+
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_the_log_tells_how_far_the_job_has_come(source, dataset, blocks, caplog):
+    """Two seeds of three epochs, of which the first and the last are logged."""
+    caplog.set_level("INFO")
+    run(source, dataset, blocks, seeds=(1, 2), batch_norm="frozen")
+    pattern = r"seed (\d) epoch (\d)/3: train loss [\d.]+, test accuracy [\d.]+, \d+ images/s; job (\d+)% done, about [\d.]+ min left"
+    found = [tuple(map(int, re.fullmatch(pattern, line).groups())) for line in caplog.messages]
+    if blocks == 0:  # both seeds at once
+        assert found == [(1, 1, 33), (2, 1, 33), (1, 3, 100), (2, 3, 100)]
+    else:
+        assert found == [(1, 1, 17), (1, 3, 50), (2, 1, 67), (2, 3, 100)]
+
+
+def test_what_is_left_takes_as_long_as_what_is_done_took(monkeypatch):
+    now = [50.0]
+    monkeypatch.setattr(transfer, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    progress = transfer._Progress(10)
+    progress.finished, now[0] = 4, 50.0 + 240.0
+    assert (progress.done, progress.minutes_left) == (0.4, pytest.approx(6))
+    progress.finished = 10
+    assert (progress.done, progress.minutes_left) == (1, 0)
+
+
+def test_few_modules_lie_under_every_fine_tuned_model():
+    """A change to any of them trains a large grid anew. Add none without need."""
+    finder = ModuleFinder(path=[str(SCRIPTS)])
+    finder.run_script(str(SCRIPTS / "transfer.py"))
+    found = {name for name, module in finder.modules.items() if module.__file__}
+    found = {name.removeprefix("advtransfer.") for name in found - {"__main__", "advtransfer"}}
+    assert found == {
+        "activations",
+        "artefacts",
+        "augmentation",
+        "command_line",
+        "datasets",
+        "devices",
+        "errors",
+        "memory",
+        "models",
+        "optimisation",
+        "randomness",
+        "transfer",
+    }
