@@ -328,8 +328,10 @@ def test_a_lock_file_that_is_no_text_or_no_file_is_named(place: Path, tmp_path: 
 
 
 def test_a_lock_file_that_cannot_be_written_is_named(server: ThreadingHTTPServer, place: Path, tmp_path: Path) -> None:
-    (tmp_path / "resources").write_text("a file in the place of the folder")
-    with pytest.raises(InputError, match=r"resources.*file\.bin would not be compared the next time|not readable"):
+    (tmp_path / "resources").symlink_to("nowhere")
+    with pytest.raises(
+        InputError, match=r"checksums\.txt: cannot be written .*file\.bin would not be compared the next"
+    ):
         fetch(f"{server.url}/good/file.bin", place, [], lock=tmp_path / "resources" / "checksums.txt")
 
 
