@@ -13,8 +13,9 @@ def read_image(file: Path, resolution: int | None = None, shorter_side: int | No
     """One image as uint8 [h, w] (grey) or [h, w, 3].
 
     resolution: pixels of a side to which the whole image is resized (bilinear). shorter_side: the shorter side is resized to
-    so many pixels first, and the central square of `resolution` is cut out. Transparency is dropped, 16 bits become 8, and
-    of a moving image the first frame counts. Raises UnreadableImageError, whatever is wrong with the file.
+    so many pixels first, and the central square of `resolution` is cut out. Transparency is dropped, 16 bits become 8,
+    floating-point pixels have to lie in 0 to 255, and of a moving image the first frame counts. Raises
+    UnreadableImageError, whatever is wrong with the file.
     """
     from PIL import Image, ImageOps
 
@@ -22,7 +23,11 @@ def read_image(file: Path, resolution: int | None = None, shorter_side: int | No
         with Image.open(file) as opened:
             image = ImageOps.exif_transpose(opened)
             if image.mode == "F":
-                raise UnreadableImageError("pixels are floating-point numbers of an unknown range")
+                # PIL's own conversion clips at 0 and 255, which makes black of values from 0 to 1.
+                levels = np.asarray(image)
+                if not 0 <= levels.min() <= levels.max() <= 255 or 0 < levels.max() <= 1:
+                    raise UnreadableImageError(f"pixels from {levels.min():g} to {levels.max():g}, not from 0 to 255")
+                image = Image.fromarray(levels.round().astype(np.uint8))
             if image.mode.startswith("I"):
                 # PIL's own conversion clips 16-bit grey at 255 instead of scaling it.
                 levels = np.asarray(image).astype(np.int64)

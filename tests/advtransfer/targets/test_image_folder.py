@@ -342,9 +342,18 @@ def test_pixels_of_an_unknown_range_are_unreadable(tmp_path: Path) -> None:
     Image.fromarray(np.linspace(0, 1, 48, dtype=np.float32).reshape(6, 8)).save(tmp_path / "train" / "ash" / "8.tif")
     Image.fromarray(np.full((6, 8), 70_000, dtype=np.int32)).save(tmp_path / "train" / "ash" / "9.tif")
     with pytest.raises(
-        InputError, match=r"2 unreadable .*8\.tif \(pixels are floating.*9\.tif \(pixels have more than 16"
+        InputError,
+        match=r"2 unreadable .*8\.tif \(pixels from 0 to 1, not from 0 to 255\).*9\.tif \(pixels have more than 16",
     ):
         read(tmp_path)
+
+
+def test_floating_point_pixels_from_0_to_255_are_read(tmp_path: Path) -> None:
+    fill_split(tmp_path, "L")
+    levels = np.linspace(0, 255, 48, dtype=np.float32).reshape(6, 8)
+    Image.fromarray(levels).save(tmp_path / "train" / "ash" / "0.tif")
+    (tmp_path / "train" / "ash" / "0.png").unlink()
+    assert np.abs(read(tmp_path).train_images[0, 0].numpy() - levels).max() <= 0.5
 
 
 def test_a_line_of_pixels_is_not_blown_up(tmp_path: Path) -> None:
