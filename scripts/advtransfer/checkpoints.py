@@ -66,6 +66,10 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
                 )
         elif name.endswith((".new_mean", ".new_std")):
             key, values = name.rpartition(".")[2], file.read(tensor).flatten().double()
+            if len(values) != 3:
+                raise InputError(
+                    f"{path}: tensor '{name}' has {len(values)} values, one for each of 3 colours is meant. Save the network by itself."
+                )
             if key in normaliser and not torch.equal(normaliser[key], values):
                 raise InputError(f"{path}: two normalisers with different '{key}'. Save the network by itself.")
             normaliser[key] = values

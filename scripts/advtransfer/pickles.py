@@ -133,13 +133,19 @@ class TorchFile:
             if len(set(names)) < len(names):
                 raise InputError(f"{self.path}: a zip archive with two members of the same name. Get it again.")
             self._root = programs[0].split("/")[0]
+            order = f"{self._root}/byteorder"
+            if order in names and self._member(archive, "byteorder") != b"little":
+                raise InputError(f"{self.path}: stored in big-endian byte order. Save it on a little-endian machine.")
             if archive.getinfo(programs[0]).file_size > MOST_PROGRAM_BYTES:
                 raise InputError(f"{self.path}: its data.pkl is too large for a checkpoint. Save the state dict alone.")
-            order = f"{self._root}/byteorder"
-            # "little" or "big"; whatever is longer is not read.
-            if order in names and (archive.getinfo(order).file_size != 6 or archive.read(order) != b"little"):
-                raise InputError(f"{self.path}: stored in big-endian byte order. Save it on a little-endian machine.")
-            return _run(io.BytesIO(archive.read(programs[0])), _storage)
+            return _run(io.BytesIO(self._member(archive, "data.pkl")), _storage)
+
+    def _member(self, archive: zipfile.ZipFile, name: str) -> bytes:
+        """The content of a member. Raises InputError where it is packed: unpacked it may be of any size."""
+        entry = archive.getinfo(f"{self._root}/{name}")
+        if entry.compress_type != zipfile.ZIP_STORED:
+            raise InputError(f"{self.path}: its {name} is packed, which torch.save does not do. Save it again.")
+        return archive.read(entry)
 
     def _open_legacy(self) -> Any:
         with open(self.path, "rb") as file:
@@ -217,13 +223,7 @@ class TorchFile:
             try:
                 if self._root:
                     with zipfile.ZipFile(self.path) as archive:
-                        entry = archive.getinfo(f"{self._root}/data/{key}")
-                        if entry.compress_type != zipfile.ZIP_STORED:
-                            # torch.save packs nothing, and what is packed may be a thousand times as large as the file.
-                            raise InputError(
-                                f"{self.path}: storage {key} is packed, which torch.save does not do. Save it again."
-                            )
-                        content = archive.read(entry)
+                        content = self._member(archive, f"data/{key}")
                 else:
                     place, length = self._places[key]
                     with open(self.path, "rb") as file:

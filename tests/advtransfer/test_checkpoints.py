@@ -113,6 +113,13 @@ def test_contradictions_within_a_file_are_errors(tmp_path, state):
     torch.save(content, tmp_path / "d.pt")
     with pytest.raises(InputError, match=r"d\.pt: two normalisers with different 'new_std'"):
         read_state_dict(tmp_path / "d.pt")
+    content = robustness_style(state)
+    content["model"]["module.normalizer.new_std"] = torch.ones(4)
+    torch.save(content, tmp_path / "e.pt")
+    with pytest.raises(
+        InputError, match=r"e\.pt: tensor 'normalizer\.new_std' has 4 values, one for each of 3 colours"
+    ):
+        read_state_dict(tmp_path / "e.pt")
 
 
 def test_the_files_normaliser_is_the_sources(tmp_path, state):

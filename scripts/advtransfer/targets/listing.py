@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import os
+import unicodedata
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from advtransfer.targets.image_file import UnreadableImageError, read_image
 Parts = dict[str, dict[str, list[Path]]]
 
 
+# What names of classes, which tables and figures show, must not hold: control characters, line ends, and the surrogates that
+# stand for bytes that are no UTF-8 (categories of the Unicode standard).
+NOT_IN_NAMES = ("Cc", "Cs", "Zl", "Zp")
 # Endings of images: such a file beside the class folders belongs to no class.
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
 
@@ -157,7 +161,7 @@ def _class_files(folder: Path, place: str) -> dict[str, list[Path]]:
     classes = {}
     for entry in _entries(folder):
         if entry.is_dir():
-            if not entry.name.isprintable():
+            if any(unicodedata.category(character) in NOT_IN_NAMES for character in entry.name):
                 raise InputError(
                     f"{place}: class folder {entry.name!a} in {folder} has a name that is no UTF-8 text in one line. "
                     "Rename it."

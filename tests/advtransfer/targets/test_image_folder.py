@@ -309,6 +309,14 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: py
         count({"path": "x" * 1000}, PLACE)
 
 
+def test_classes_have_names_of_any_script(tmp_path: Path) -> None:
+    """The second name has a character that takes no room, as Persian needs it."""
+    names = ("Eiche ä", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645")
+    for part in ("train", "test"):
+        fill(tmp_path / part, classes=names)
+    assert read(tmp_path).class_names == list(names)
+
+
 def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     fill_split(tmp_path)
     plain = fingerprint({"path": str(tmp_path)}, PLACE)
