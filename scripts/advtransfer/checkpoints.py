@@ -1,6 +1,8 @@
 """Reading checkpoints: tensors only, nothing that a file names is ever imported or called."""
 
-from collections.abc import Mapping
+import reprlib
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,11 @@ from advtransfer.artefacts import load_tensors
 from advtransfer.downloads import file_hash
 from advtransfer.errors import InputError
 from advtransfer.models import IMAGENET_MEAN, IMAGENET_STD, build, load_network
-from advtransfer.pickles import StoredTensor, TorchFile
+from advtransfer.pickles import READ_TYPES, StoredTensor, TorchFile, UnreadTensor, unread_type
+from advtransfer.tables.robustness import recorded
+
+# Names of tensors are shown in messages; those of networks have some 30 characters.
+MOST_NAME = 200
 
 
 @dataclass
@@ -40,7 +46,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     Raises InputError where the file is missing, damaged, holds no state dict, or contradicts itself.
     """
     if Path(path).suffix == ".safetensors":
-        return Checkpoint(load_tensors(path)[0])
+        return Checkpoint(_read_safetensors(path)[0])
     file = TorchFile(path)
     stored = _state_dict(file)
     while all(name.startswith("module.") for name in stored):
@@ -60,6 +66,10 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
                 )
         elif name.endswith((".new_mean", ".new_std")):
             key, values = name.rpartition(".")[2], file.read(tensor).flatten().double()
+            if len(values) != 3:
+                raise InputError(
+                    f"{path}: tensor '{name}' has {len(values)} values, one for each of 3 colours is meant. Save the network by itself."
+                )
             if key in normaliser and not torch.equal(normaliser[key], values):
                 raise InputError(f"{path}: two normalisers with different '{key}'. Save the network by itself.")
             normaliser[key] = values
@@ -76,16 +86,41 @@ def _state_dict(file: TorchFile) -> dict[str, StoredTensor]:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     found = {}
-    if isinstance(content, Mapping):
-        found = {
-            name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, StoredTensor)
-        }
+    for name, value in content.items() if isinstance(content, Mapping) else ():
+        if isinstance(value, StoredTensor | UnreadTensor):
+            _check_name(file.path, name)
+        if isinstance(value, UnreadTensor):
+            raise InputError(f"{file.path}: tensor '{name}' {value.finding}")
+        if isinstance(value, StoredTensor):
+            found[name] = value
     if not found:
         what = "no tensors" if isinstance(content, Mapping) else "no plain state dict"
         raise InputError(
             f"{file.path}: found {what}, at the top or under 'state_dict' or 'model'. Save the network's state dict."
         )
     return found
+
+
+def _read_safetensors(path: str | Path, names: list[str] | None = None) -> tuple[dict[str, torch.Tensor], dict]:
+    """Tensors (all, or the named ones) and metadata of a user's file. Raises InputError where it is damaged."""
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file. Check the path.")
+    try:
+        tensors, metadata = load_tensors(path, names)
+    except Exception as error:
+        # The texts in a file's metadata are JSON, or make its reader raise anything, RecursionError included.
+        reason = " ".join(str(error.__cause__ or error)[:200].split())
+        raise InputError(f"{path}: not a safetensors file, or a damaged one ({reason}). Get it again.") from None
+    for name, tensor in tensors.items():
+        _check_name(path, name)
+        if tensor.dtype not in READ_TYPES:
+            raise InputError(f"{path}: tensor '{name}' {unread_type(tensor.dtype).finding}")
+    return tensors, metadata
+
+
+def _check_name(path: str | Path, name: str) -> None:
+    if len(name) > MOST_NAME or not name.isprintable():
+        raise InputError(f"{path}: {name[:40]!r} is no name of a tensor. Save the network's state dict.")
 
 
 def import_checkpoint(
@@ -98,12 +133,12 @@ def import_checkpoint(
     classes, resolution, mean and std default to those of the paper's ImageNet ResNet-50s.
     Raises InputError where entry and file disagree, or the tensors do not fit the network.
     """
-    own = load_tensors(path, [])[1] if Path(path).suffix == ".safetensors" else {}
+    own = _described(path) if Path(path).suffix == ".safetensors" else {}
     checkpoint = read_checkpoint(path)
     stated = {key: value for key, value in settings.items() if key in (*DEFAULTS, "threat")}
     described = {key: own[key] for key in (*DEFAULTS, "threat") if key in own}
     if checkpoint.mean is not None:
-        described |= {"mean": checkpoint.mean, "std": checkpoint.std}
+        described |= _checked({"mean": checkpoint.mean, "std": checkpoint.std}, path)
     for key, value in stated.items():
         if key in described and described[key] != value:
             raise InputError(
@@ -111,7 +146,14 @@ def import_checkpoint(
             )
     metadata = {"architecture": "resnet", **DEFAULTS, **described, **stated}
     tensors = checkpoint.tensors
-    load_network(build(metadata).network, tensors, path)
+    # Without memory for its weights: a file may describe a network of any size.
+    with torch.device("meta"):
+        network = build(metadata).network
+    _check_kinds(tensors, path)
+    with warnings.catch_warnings():
+        # One for each tensor, that nothing is copied.
+        warnings.simplefilter("ignore")
+        load_network(network, tensors, path)
     origin = {
         "file": Path(path).name,
         "sha256": file_hash(Path(path), "sha256"),
@@ -120,9 +162,102 @@ def import_checkpoint(
     if "origin" in own:
         origin["record"] = own["origin"]
     return (
-        {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in tensors.items()},
+        # Copies, since tensors of a file may share memory.
+        {
+            key: tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
+            for key, tensor in tensors.items()
+        },
         {**metadata, "origin": origin},
     )
+
+
+def _check_kinds(tensors: Mapping[str, torch.Tensor], path: str | Path) -> None:
+    """Raise InputError where a weight is no floating-point number, or a counter of batches no single number."""
+    for name, tensor in tensors.items():
+        if name.endswith("num_batches_tracked"):
+            if tensor.shape != ():
+                raise InputError(
+                    f"{path}: tensor '{name}' has shape {list(tensor.shape)}, and is one number elsewhere. "
+                    "Remove it from the state dict: it counts batches, and is not needed."
+                )
+        elif not tensor.is_floating_point():
+            raise InputError(f"{path}: tensor '{name}' {unread_type(tensor.dtype).finding}")
+
+
+def _described(path: str | Path) -> dict[str, Any]:
+    """The metadata of a safetensors file; what of it describes a source is as `load_source` needs it, or absent.
+
+    Raises InputError where it is not.
+    """
+    return _checked(_read_safetensors(path, [])[1], path)
+
+
+def _checked(metadata: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
+    """The metadata itself. Raises InputError for the first value that is not of its kind."""
+    for key, (is_right, kind) in KINDS.items():
+        if key in metadata and not is_right(metadata[key]):
+            raise InputError(
+                f"{path}: its metadata says {key}: {reprlib.repr(metadata[key])[:80]}, which must be {kind}. "
+                "Get the file again, or save it with right metadata."
+            )
+    return dict(metadata)
+
+
+def _is_number(value: Any) -> bool:
+    # Neither NaN nor infinite, nor an integer that is no float.
+    return type(value) in (int, float) and abs(value) < 1e30
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 < value <= 10**6
+
+
+def _is_list_of(values: Any, is_right: Callable[[Any], bool], lengths: range) -> bool:
+    return isinstance(values, list) and len(values) in lengths and all(map(is_right, values))
+
+
+def _is_threat(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, dict)
+        and set(value) == {"norm", "epsilon"}
+        and value["norm"] in ("l2", "linf")
+        and _is_number(value["epsilon"])
+        and value["epsilon"] > 0
+    )
+
+
+def _is_origin(value: Any) -> bool:
+    """Facts under names; where they hold measurements, those that a robustness table is made of."""
+    try:
+        return isinstance(value, dict) and all(
+            row["norm"] in ("", "l2", "linf")
+            and all(_is_number(row[key]) for key in ("epsilon", "accuracy"))
+            and 0 <= row["accuracy"] <= 1
+            and _is_size(row["images"])
+            for row in recorded({"origin": {"record": value}}, "")
+        )
+    except (KeyError, TypeError, AttributeError):
+        return False
+
+
+# What the metadata of a source artefact must be: a test of each value, and its words.
+KINDS = {
+    "layers": (
+        lambda value: _is_list_of(value, _is_size, range(1, 9)) and sum(value) <= 1000,
+        "a list of the numbers of blocks in each stage",
+    ),
+    "width": (lambda value: _is_number(value) and 0 < value <= 1000 and round(64 * value) > 0, "a positive number"),
+    "stem": (lambda value: value in ("imagenet", "cifar"), "imagenet or cifar"),
+    "classes": (_is_size, "a positive whole number"),
+    "resolution": (_is_size, "a positive whole number"),
+    "mean": (lambda value: _is_list_of(value, _is_number, range(3, 4)), "a list of 3 numbers"),
+    "std": (
+        lambda value: _is_list_of(value, lambda each: _is_number(each) and each > 0, range(3, 4)),
+        "a list of 3 positive numbers",
+    ),
+    "threat": (_is_threat, "null, or a norm (l2 or linf) and a positive epsilon"),
+    "origin": (_is_origin, "a training record"),
+}
 
 
 DEFAULTS = {
@@ -144,5 +279,5 @@ def architecture_of(source: Mapping[str, Any]) -> dict[str, Any]:
     """
     own = {}
     if source["kind"] == "file" and Path(source["path"]).suffix == ".safetensors":
-        own = load_tensors(source["path"], [])[1]
+        own = _described(source["path"])
     return {key: source.get(key, own.get(key, default)) for key, default in DEFAULTS.items()}

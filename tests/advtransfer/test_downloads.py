@@ -2,20 +2,23 @@
 
 import gzip
 import hashlib
+import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from advtransfer import downloads
 from advtransfer.downloads import fetch, file_hash
 from advtransfer.errors import InputError
-from loopback import CONTENT
+from loopback import CONTENT, PAGE, serving
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "download.py"
 SHA256 = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
@@ -239,7 +242,9 @@ def test_the_first_download_is_recorded_and_later_ones_must_match(
     fetch(f"{server.url}/slow/file.bin", place, [], lock=lock)
     assert f"it matches the SHA-256 recorded in {lock}" in capsys.readouterr().err
     place.unlink()
-    with pytest.raises(InputError, match=rf"not {SHA256[7:]} recorded in .*remove the line of file\.bin from {lock}"):
+    with pytest.raises(
+        InputError, match=rf"not {SHA256[7:]} recorded in .*, line 1 .*remove line 1 \(file\.bin\) from {lock}"
+    ):
         fetch(f"{server.url}/corrupt/file.bin", place, [], retries=0, lock=lock)
     assert left(place) == []
     # What lies there already is compared as well.
@@ -271,6 +276,226 @@ def test_a_damaged_lock_file_is_named(place: Path, tmp_path: Path) -> None:
     (tmp_path / "checksums.txt").write_text("abc file.bin\n")
     with pytest.raises(InputError, match=r"checksums\.txt: line 1 is not '<SHA-256>  <file name>'\. Correct"):
         fetch("http://127.0.0.1:9/file.bin", place, [], lock=tmp_path / "checksums.txt")
+
+
+OTHER = f"{'1' * 64}  other.bin"
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
+def test_a_lock_file_without_its_last_newline_keeps_every_line(
+    server: ThreadingHTTPServer, place: Path, tmp_path: Path, end: str
+) -> None:
+    lock = tmp_path / "checksums.txt"
+    lock.write_bytes((OTHER + end).encode())
+    fetch(f"{server.url}/good/file.bin", place, [], lock=lock)
+    assert [line for line in lock.read_text().splitlines() if line] == [OTHER, f"{SHA256[7:]}  file.bin"]
+    place.unlink()
+    with pytest.raises(InputError, match=r"remove line \d \(file\.bin\)"):
+        fetch(f"{server.url}/corrupt/file.bin", place, [], retries=0, lock=lock)
+    with pytest.raises(InputError, match=r"remove line 1 \(other\.bin\)"):
+        fetch(f"{server.url}/good/other.bin", tmp_path / "other.bin", [], retries=0, lock=lock)
+
+
+@pytest.mark.parametrize(
+    ("lines", "finding"),
+    [
+        ([OTHER, OTHER + SHA256[7:] + "  file.bin"], "line 2 is not"),
+        ([OTHER, f"{SHA256[7:]}  results/downloads/file.bin"], "line 2 is not"),
+        ([f"{SHA256[7:]}  file.bin "], "line 1 is not"),
+        ([f"{SHA256[7:]}   file.bin"], "line 1 is not"),
+        ([f"{SHA256[7:]} *file.bin"], "line 1 is not"),
+        ([SHA256[7:].upper() + "  file.bin"], "line 1 is not"),
+        ([f"{SHA256[7:]}  "], "line 1 is not"),
+        ([OTHER, OTHER.replace("1", "2")], r"lines 1 and 2 have different hashes of other\.bin\. Remove one"),
+    ],
+)
+def test_a_line_that_would_pin_nothing_is_refused(
+    server: ThreadingHTTPServer, place: Path, tmp_path: Path, lines: list[str], finding: str
+) -> None:
+    lock = tmp_path / "checksums.txt"
+    lock.write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match=rf"checksums\.txt: {finding}"):
+        fetch(f"{server.url}/good/file.bin", place, [], lock=lock)
+    assert not server.asked
+
+
+def test_a_lock_file_that_is_no_text_or_no_file_is_named(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "checksums.txt").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "folder").mkdir()
+    for name in ("checksums.txt", "folder"):
+        with pytest.raises(InputError, match=rf"{name}: not readable as a list of hashes .*Correct or remove it"):
+            fetch("https://127.0.0.1:9/file.bin", place, [], lock=tmp_path / name)
+
+
+def test_a_lock_file_that_cannot_be_written_is_named(server: ThreadingHTTPServer, place: Path, tmp_path: Path) -> None:
+    (tmp_path / "resources").symlink_to("nowhere")
+    with pytest.raises(
+        InputError, match=r"checksums\.txt: cannot be written .*file\.bin would not be compared the next"
+    ):
+        fetch(f"{server.url}/good/file.bin", place, [], lock=tmp_path / "resources" / "checksums.txt")
+
+
+def test_a_hash_that_another_download_recorded_meanwhile_counts(
+    server: ThreadingHTTPServer, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / "checksums.txt"
+    get = downloads._get_with_retries
+
+    def get_and_be_late(*arguments: object) -> None:
+        get(*arguments)
+        lock.write_text(f"{'1' * 64}  file.bin\n")
+
+    monkeypatch.setattr(downloads, "_get_with_retries", get_and_be_late)
+    with pytest.raises(InputError, match=rf"has sha256 {SHA256[7:]}, not 1+ recorded in .*, line 1\. .* remove line 1"):
+        fetch(f"{server.url}/good/file.bin", place, [], lock=lock)
+    assert lock.read_text() == f"{'1' * 64}  file.bin\n"
+
+
+@pytest.mark.parametrize(
+    ("way", "finding"),
+    [
+        ("page", "is a web page, not the file"),
+        ("empty", "is an empty file"),
+        ("status304", "HTTP status 304"),
+        ("status204", "HTTP status 204"),
+        ("status206", "HTTP status 206"),
+        ("status300", "HTTP status 300"),
+    ],
+)
+def test_what_stands_in_for_a_file_is_not_recorded(
+    server: ThreadingHTTPServer, place: Path, tmp_path: Path, way: str, finding: str
+) -> None:
+    lock = tmp_path / "checksums.txt"
+    with pytest.raises(InputError, match=finding):
+        fetch(f"{server.url}/{way}/file.bin", place, [], retries=0, lock=lock)
+    assert left(place) == []
+    assert not lock.exists()
+    # The next address, or the next run, is not spoiled.
+    fetch([f"{server.url}/{way}/file.bin", f"{server.url}/good/file.bin"], place, [], retries=0, lock=lock)
+    assert lock.read_text() == f"{SHA256[7:]}  file.bin\n"
+
+
+@pytest.mark.parametrize("ending", ["pt", "pth", "ckpt", "pth.tar", "safetensors"])
+@pytest.mark.parametrize(
+    ("content", "is_taken"),
+    [
+        (b"PK\x03\x04...", True),
+        (b"\x80\x02\x8a\nl\xfc", True),
+        (b"\x02\0\0\0\0\0\0\0{}", True),
+        (b"\xff\0\0\0\0\0\0\0{}", False),
+        (b'{"error": "rate limit"}', False),
+        (b"Not found", False),
+        (b"\n  <html>", False),
+        (b"\xef\xbb\xbf<!DOCTYPE html>", False),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", False),
+        (b"\0" * 1000, False),
+    ],
+)
+def test_an_unknown_checkpoint_has_to_begin_like_one(
+    tmp_path: Path, content: bytes, is_taken: bool, ending: str
+) -> None:
+    mirror, lock = tmp_path / "mirror", tmp_path / "checksums.txt"
+    mirror.mkdir()
+    (mirror / f"net.{ending}").write_bytes(content)
+    url, place = f"https://127.0.0.1:9/net.{ending}", tmp_path / "place" / f"net.{ending}"
+    if is_taken:
+        fetch(url, place, [], mirror, lock=lock)
+        assert place.read_bytes() == content
+    else:
+        with pytest.raises(InputError, match=r"net.* (is|begins like) "):
+            fetch(url, place, [], mirror, lock=lock, retries=0)
+        assert not lock.exists()
+        # Its owner's word is enough.
+        fetch(url, place, "sha256:" + hashlib.sha256(content).hexdigest(), mirror)
+
+
+def test_a_page_that_lies_there_already_is_fetched_again(
+    server: ThreadingHTTPServer, place: Path, tmp_path: Path
+) -> None:
+    place.parent.mkdir()
+    place.write_bytes(PAGE)
+    fetch(f"{server.url}/good/file.bin", place, [], lock=tmp_path / "checksums.txt")
+    assert place.read_bytes() == CONTENT
+
+
+def test_a_page_that_was_recorded_is_named_with_its_line(
+    server: ThreadingHTTPServer, place: Path, tmp_path: Path
+) -> None:
+    lock = tmp_path / "checksums.txt"
+    lock.write_text(f"{OTHER}\n{hashlib.sha256(PAGE).hexdigest()}  file.bin\n")
+    place.parent.mkdir()
+    place.write_bytes(PAGE)
+    for way in ("good", "page"):
+        with pytest.raises(InputError, match=r"remove line 2 \(file\.bin\) from .*checksums\.txt"):
+            fetch(f"{server.url}/{way}/file.bin", place, [], retries=0, lock=lock)
+        assert left(place) == []
+
+
+def test_plain_http_needs_a_hash(server: ThreadingHTTPServer, place: Path, tmp_path: Path) -> None:
+    """Anyone on the way could change the file. Nobody can on the way from this machine to itself."""
+    url = "http://files.invalid/file.bin"
+    for mirror in (None, "http://mirror.invalid/"):
+        with pytest.raises(InputError, match=r"no hash is known, and http://files\.invalid/file\.bin is plain http"):
+            fetch(url, place, [], mirror, retries=0)
+    lock = tmp_path / "checksums.txt"
+    lock.write_text(f"{SHA256[7:]}  file.bin\n")
+    for known in ({"known_hash": SHA256}, {"known_hash": [], "lock": lock}):
+        with pytest.raises(InputError) as caught:
+            fetch(url, place, retries=0, **known)
+        assert "plain http" not in str(caught.value)
+    fetch(f"{server.url.replace('127.0.0.1', 'localhost')}/good/file.bin", place, [])
+
+
+def test_a_redirection_to_plain_http_needs_a_hash(server: ThreadingHTTPServer, place: Path) -> None:
+    away = f"{server.url}/away/{quote('http://files.invalid/x', safe='')}/file.bin"
+    with pytest.raises(InputError, match=r"no hash is known, and http://files\.invalid/x is plain http"):
+        fetch(away, place, [], retries=0)
+    with pytest.raises(InputError) as caught:
+        fetch(away, place, SHA256, retries=0)
+    assert "plain http" not in str(caught.value)
+    # As far as it stays on this machine it is followed.
+    fetch(f"{server.url}/away/{quote(f'{server.url}/good/file.bin', safe='')}/file.bin", place, [])
+    assert place.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("away", ["file:///etc/hostname", "ftp://127.0.0.1/x", "data:text/plain,x"])
+def test_a_redirection_to_another_kind_of_address_is_refused(
+    server: ThreadingHTTPServer, place: Path, away: str
+) -> None:
+    for known in ([], SHA256):
+        with pytest.raises(InputError, match="No connection adapters"):
+            fetch(f"{server.url}/away/{quote(away, safe='')}/file.bin", place, known, retries=0)
+    assert left(place) == []
+
+
+def test_a_redirection_from_https_to_plain_http_is_refused(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("needs openssl, which makes the certificate of a TLS server on the loopback interface")
+    certificate, key = str(tmp_path / "certificate.pem"), str(tmp_path / "key.pem")
+    options = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, *options],
+        check=True,
+        capture_output=True,
+    )
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with serving(context) as server:
+        assert server.url.startswith("https://")
+        fetch(f"{server.url}/good/file.bin", place, [])
+        place.unlink()
+        with pytest.raises(InputError, match=r"no hash is known, and http://files\.invalid/x is plain http"):
+            fetch(f"{server.url}/away/{quote('http://files.invalid/x', safe='')}/file.bin", place, [], retries=0)
+        assert left(place) == []
+
+
+def test_an_address_that_is_none_is_named(place: Path) -> None:
+    with pytest.raises(InputError, match=r"url 'https://\[half/file\.bin': not an address .*Correct it"):
+        fetch("https://[half/file.bin", place, SHA256)
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])

@@ -9,47 +9,49 @@ import torch
 
 from advtransfer.datasets import Dataset
 from advtransfer.errors import InputError
-from advtransfer.targets.listing import list_image_folder
+from advtransfer.targets.image_file import UnreadableImageError, read_image
+from advtransfer.targets.listing import list_image_folder, shown, without
 
 
 def build(settings: Mapping[str, Any], downloads: Path, place: str) -> Dataset:
     """Read a folder with train/ and test/, each with a folder per class; or one folder with a folder per class.
 
     test_share: for one folder, the share of each class that becomes the test set (files are shuffled with seed 0
-    within each class); 1 makes all of them test images, as a validation folder needs it. resolution: pixels of a side to which every image is resized (bilinear, whole image); needed
-    only if the images differ in size. resize: the shorter side is resized to so many pixels first, and the central square of
-    `resolution` is cut out (ImageNet's convention: 256 and 224). unreadable: "refuse" or "skip" files that PIL cannot read.
-    Images keep one channel if all of them are grey, else they become RGB; transparency is dropped, 16 bits become 8, and
-    of a moving image the first frame counts. Files whose names begin with "." are ignored.
+    within each class); 1 makes all of them test images, as a validation folder needs it. resolution: pixels of a side to
+    which every image is resized (bilinear, whole image); needed only if the images differ in size. resize: the shorter side
+    is resized to so many pixels first, and the central square of `resolution` is cut out (ImageNet's convention: 256 and
+    224). unreadable: "refuse" or "skip" files that are not readable as images. Images keep one channel if all of them are
+    grey, else they become RGB; see `read_image`. Files whose names begin with "." are ignored.
     """
     folder = Path(settings["path"])
     parts = list_image_folder(folder, settings.get("test_share"), place)
+    resolution, resize = settings.get("resolution"), settings.get("resize")
+    if resize is not None and (resolution is None or resolution > resize):
+        raise InputError(
+            f"{place}: 'resize' is {resize}, with 'resolution' {resolution}. Give a resolution that is not larger than "
+            "resize; ImageNet's are 256 and 224."
+        )
     # Grey images are found out by looking: read everything once, then decide.
     images: dict[str, list[np.ndarray]] = {}
     labels: dict[str, list[int]] = {}
-    bad: list[str] = []
+    bad: dict[Path, str] = {}
     for part, classes in parts.items():
         images[part], labels[part] = [], []
         for label, files in enumerate(classes.values()):
             for file in files:
-                array = _read_image(file, settings.get("resolution"), settings.get("resize"))
-                if array is None:
-                    bad.append(str(file))
-                else:
-                    images[part].append(array)
+                try:
+                    images[part].append(read_image(file, resolution, resize))
                     labels[part].append(label)
+                except UnreadableImageError as error:
+                    bad[file] = str(error)
     if bad and settings.get("unreadable", "refuse") == "refuse":
+        named = ", ".join(f"{shown(file)} ({reason})" for file, reason in list(bad.items())[:3])
         more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
         raise InputError(
-            f"{place}: {len(bad)} unreadable image file(s): {', '.join(bad[:3])}{more}. "
+            f"{place}: {len(bad)} unreadable image file(s): {named}{more}. "
             "Remove them, or set 'unreadable: skip' for this target."
         )
-    for part, classes in parts.items():
-        for label, (name, files) in enumerate(classes.items()):
-            if files and label not in labels[part]:
-                raise InputError(
-                    f"{place}: class '{name}' of {folder} has no readable image for {part}ing. Add images."
-                )
+    without(parts, bad, folder, place)
     everything = images["train"] + images["test"]
     sizes = sorted({array.shape[:2] for array in everything})
     if len(sizes) > 1:
@@ -64,34 +66,13 @@ def build(settings: Mapping[str, Any], downloads: Path, place: str) -> Dataset:
         _stack(images["test"], grey, sizes[0]),
         torch.tensor(labels["test"]),
         list(parts["train"]),
-        {"kind": "image_folder", "folder": str(folder), "skipped": bad, "test_share": settings.get("test_share")},
+        {
+            "kind": "image_folder",
+            "folder": str(folder),
+            "skipped": [shown(file) for file in bad],
+            "test_share": settings.get("test_share"),
+        },
     )
-
-
-def _read_image(file: Path, resolution: int | None, shorter_side: int | None) -> np.ndarray | None:
-    """One image as uint8 [h, w] (grey) or [h, w, 3]; None if PIL cannot read it."""
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(file) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I"):
-                # PIL's own conversion clips 16-bit grey at 255 instead of scaling it.
-                image = Image.fromarray((np.asarray(image).astype(np.int64) // 257).clip(0, 255).astype(np.uint8))
-            grey = image.mode in ("1", "L")
-            image = image.convert("L" if grey else "RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        # PIL raises any of these for a damaged file, by format.
-        return None
-    if shorter_side is not None:
-        # Sides are rounded down and corners to the nearest pixel, as torchvision's transforms do.
-        width, height = (shorter_side * side // min(image.size) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-        left, top = round((width - resolution) / 2), round((height - resolution) / 2)
-        image = image.crop((left, top, left + resolution, top + resolution))
-    elif resolution is not None and image.size != (resolution, resolution):
-        image = image.resize((resolution, resolution), Image.Resampling.BILINEAR)
-    return np.asarray(image)
 
 
 def _stack(arrays: list[np.ndarray], grey: bool, size: tuple[int, int]) -> torch.Tensor:

@@ -151,7 +151,10 @@ _LAYOUTS = {
 
 def _verify(root: Path, files: Mapping[str, str | None], place: str) -> dict[str, str]:
     """The MD5 of every file. Raises InputError where one differs from the official value."""
-    found = {path: file_hash(root / path, "md5") for path in files}
+    try:
+        found = {path: file_hash(root / path, "md5") for path in files}
+    except OSError as error:
+        raise InputError(f"{place}: {error.filename} is not readable ({error.strerror}). Make it readable.") from None
     for path, md5 in files.items():
         if md5 not in (None, found[path]):
             raise InputError(
@@ -172,8 +175,8 @@ def _read(dataset: str, root: Path, origin: dict[str, Any], place: str) -> Datas
             if dataset == "SVHN"
             else [cls(root, train=train) for train in (True, False)]
         )
-    # What torchvision raises for files of another structure; only files without a known MD5 get this far.
-    except (ValueError, AssertionError, IndexError, RuntimeError, TypeError) as error:
+    # torchvision raises anything for files of another structure; only files without a known MD5 get this far.
+    except Exception as error:
         raise InputError(
             f"{place}: {root} is not readable as {dataset} ({' '.join(str(error).split()) or type(error).__name__}). "
             "Replace its files, or remove 'data_root' to download the data set."
@@ -185,6 +188,12 @@ def _read(dataset: str, root: Path, origin: dict[str, Any], place: str) -> Datas
         raise InputError(
             f"{place}: {dataset} in {root} has {found['train']} training images, {found['test']} test images and "
             f"{found['classes']} classes; it should have {', '.join(map(str, TORCHVISION[dataset].counts.values()))}. "
+            "Replace its files."
+        )
+    labels = torch.cat([train_labels, test_labels])
+    if train_images.shape[1:] != test_images.shape[1:] or not 0 <= labels.min() <= labels.max() < found["classes"]:
+        raise InputError(
+            f"{place}: {dataset} in {root} has images of two sizes, or labels outside 0 to {found['classes'] - 1}. "
             "Replace its files."
         )
     return Dataset(

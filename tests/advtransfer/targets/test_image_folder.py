@@ -1,5 +1,7 @@
 """Image folders as users have them: many formats, and every way in which they can be wrong."""
 
+import errno
+import os
 import subprocess
 import sys
 import zipfile
@@ -11,8 +13,10 @@ import torch
 from PIL import Image
 
 from advtransfer.errors import InputError
+from advtransfer.targets import listing
+from advtransfer.targets.image_file import read_image
 from advtransfer.targets.image_folder import build
-from advtransfer.targets.listing import count, list_image_folder
+from advtransfer.targets.listing import count, fingerprint, list_image_folder
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 PLACE = "config.yaml: target 'leaves'"
@@ -205,6 +209,167 @@ def test_folders_of_another_layout_are_refused(tmp_path: Path) -> None:
     (fill_split(tmp_path / "hollow") / "train" / "beech").mkdir()
     refused(tmp_path / "hollow", "'beech' .* is empty")
     refused(fill(tmp_path / "single", classes=("ash",)), "At least 2", test_share=0.2)
+
+
+@pytest.mark.parametrize("share", [None, 0.5])
+def test_what_is_skipped_does_not_count(tmp_path: Path, share: float | None) -> None:
+    """An experiment on all images asks for as many as `count` says."""
+    folder = fill_split(tmp_path / "leaves") if share is None else fill(tmp_path / "leaves", files=6)
+    for file in list(folder.rglob("1.png"))[:3]:
+        damage(file, "cut")
+    (folder / "train" / "ash" if share is None else folder / "ash").joinpath("9.png").symlink_to("nowhere")
+    settings = {"path": str(folder), "unreadable": "skip"} | ({} if share is None else {"test_share": share})
+    dataset = build(settings, tmp_path, PLACE)
+    found = {"train": len(dataset.train_labels), "test": len(dataset.test_labels), "classes": 2}
+    assert len(dataset.origin["skipped"]) > 2
+    assert count(settings, PLACE) == count(settings, PLACE, tmp_path / "cache") == found
+    # Without that setting every file counts: the first unreadable one ends the job that reads them.
+    settings["unreadable"] = "refuse"
+    assert sum(count(settings, PLACE).values()) == sum(found.values()) + len(dataset.origin["skipped"])
+
+
+def test_the_list_of_skipped_files_is_kept_until_a_file_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, cache = {"path": str(fill_split(tmp_path / "leaves")), "unreadable": "skip"}, tmp_path / "cache"
+    bad = tmp_path / "leaves" / "train" / "ash" / "1.png"
+    content = bad.read_bytes()
+    damage(bad, "cut")
+    looked: list[Path] = []
+    monkeypatch.setattr(listing, "read_image", lambda file, *_: looked.append(file) or read_image(file))
+
+    def look() -> int:
+        looked.clear()
+        # Another start of Snakemake: what the process knows is gone.
+        listing._is_readable.cache_clear()
+        return count(settings, PLACE, cache)["train"]
+
+    assert (look(), len(looked)) == (5, 10)
+    assert (look(), len(looked)) == (5, 0)
+    bad.write_bytes(content)
+    assert (look(), len(looked)) == (6, 10)
+    for kept in cache.iterdir():
+        kept.write_text("[99]")
+    assert (look(), len(looked)) == (6, 10)
+
+
+def test_counting_what_is_left_names_an_emptied_class(tmp_path: Path) -> None:
+    fill_split(tmp_path)
+    for file in (tmp_path / "test" / "oak").iterdir():
+        damage(file, "text")
+    with pytest.raises(InputError, match=r"class 'oak' .* has no readable image for testing"):
+        count({"path": str(tmp_path), "unreadable": "skip"}, PLACE)
+
+
+def test_files_that_nobody_would_read_are_named(tmp_path: Path) -> None:
+    def refused(folder: Path, finding: str) -> None:
+        with pytest.raises(InputError, match=finding) as caught:
+            count({"path": str(folder)}, PLACE)
+        assert str(caught.value).startswith(PLACE)
+        assert "\n" not in str(caught.value)
+
+    (fill_split(tmp_path / "nested") / "train" / "ash" / "more").mkdir()
+    refused(tmp_path / "nested", "class folder 'ash' in .* holds a folder, more, whose images would not be read")
+    picture(1).save(fill_split(tmp_path / "beside") / "test" / "stray.PNG")
+    refused(tmp_path / "beside", r"test/stray\.PNG lies beside the class folders and would not be read\. Move it")
+    (fill_split(tmp_path / "lost") / "train" / "yew").symlink_to("nowhere")
+    refused(tmp_path / "lost", "train/yew lies beside the class folders and would not be read")
+    os.mkfifo(fill_split(tmp_path / "pipe") / "train" / "ash" / "9.png")
+    refused(tmp_path / "pipe", r"ash/9\.png is neither a file nor a folder\. Remove it")
+    (fill_split(tmp_path / "fine") / "train" / "README").write_text("Where the pictures come from.")
+    assert count({"path": str(tmp_path / "fine")}, PLACE)["train"] == 6
+
+
+def test_a_link_to_nothing_is_an_unreadable_file(tmp_path: Path) -> None:
+    fill_split(tmp_path)
+    (tmp_path / "train" / "ash" / "9.png").symlink_to("nowhere")
+    (tmp_path / "train" / "ash" / "8.png").symlink_to(tmp_path / "train" / "ash" / "0.png")
+    with pytest.raises(InputError, match=r"1 unreadable image file\(s\): .*9\.png \(.*No such file"):
+        read(tmp_path)
+    assert len(read(tmp_path, unreadable="skip").train_labels) == 7
+    assert fingerprint({"path": str(tmp_path)}, PLACE)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for the administrator every folder can be, the refusal is a stand-in."""
+    fill_split(tmp_path)
+    scandir = os.scandir
+
+    def refuse(path: Path) -> object:
+        if Path(path).name == "oak":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(listing.os, "scandir", refuse)
+    with pytest.raises(
+        InputError, match=r"leaves.*train/oak cannot be listed \(Permission denied\)\. .*make it readable"
+    ):
+        read(tmp_path)
+    with pytest.raises(InputError, match=r"cannot be listed \(File name too long\)"):
+        count({"path": "x" * 1000}, PLACE)
+
+
+def test_classes_have_names_of_any_script(tmp_path: Path) -> None:
+    """The second name has a character that takes no room, as Persian needs it."""
+    names = ("Eiche ä", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645")
+    for part in ("train", "test"):
+        fill(tmp_path / part, classes=names)
+    assert read(tmp_path).class_names == list(names)
+
+
+def test_names_that_are_not_utf8(tmp_path: Path) -> None:
+    fill_split(tmp_path)
+    plain = fingerprint({"path": str(tmp_path)}, PLACE)
+    odd = os.fsencode(tmp_path / "train" / "ash") + b"/\xff\n.png"
+    with open(odd, "wb") as file:
+        picture(5).save(file, "png")
+    assert count({"path": str(tmp_path)}, PLACE)["train"] == len(read(tmp_path).train_labels) == 7
+    assert fingerprint({"path": str(tmp_path)}, PLACE) != plain
+    with open(odd, "wb") as file:
+        file.write(b"no image")
+    with pytest.raises(InputError, match=r"ash/.udcff.n\.png' \(cannot identify") as caught:
+        read(tmp_path)
+    assert "\n" not in str(caught.value)
+    str(caught.value).encode()
+    dataset = read(tmp_path, unreadable="skip")
+    dataset.save(tmp_path / "leaves.safetensors")
+    os.mkdir(os.fsencode(tmp_path / "train") + b"/\xff")
+    with pytest.raises(InputError, match=r"class folder '.udcff' in .* has a name that is no UTF-8 text"):
+        count({"path": str(tmp_path)}, PLACE)
+
+
+@pytest.mark.parametrize("settings", [{"resize": 16}, {"resize": 16, "resolution": 17}])
+def test_resize_needs_a_resolution_that_fits(tmp_path: Path, settings: dict[str, int]) -> None:
+    with pytest.raises(InputError, match=r"'resize' is 16, with 'resolution' (None|17)\. Give a resolution"):
+        read(fill_split(tmp_path), **settings)
+
+
+def test_pixels_of_an_unknown_range_are_unreadable(tmp_path: Path) -> None:
+    """Clipped at 0 and 255, as PIL does it, they would be another picture."""
+    fill_split(tmp_path, "L")
+    Image.fromarray(np.linspace(0, 1, 48, dtype=np.float32).reshape(6, 8)).save(tmp_path / "train" / "ash" / "8.tif")
+    Image.fromarray(np.full((6, 8), 70_000, dtype=np.int32)).save(tmp_path / "train" / "ash" / "9.tif")
+    with pytest.raises(
+        InputError,
+        match=r"2 unreadable .*8\.tif \(pixels from 0 to 1, not from 0 to 255\).*9\.tif \(pixels have more than 16",
+    ):
+        read(tmp_path)
+
+
+def test_floating_point_pixels_from_0_to_255_are_read(tmp_path: Path) -> None:
+    fill_split(tmp_path, "L")
+    levels = np.linspace(0, 255, 48, dtype=np.float32).reshape(6, 8)
+    Image.fromarray(levels).save(tmp_path / "train" / "ash" / "0.tif")
+    (tmp_path / "train" / "ash" / "0.png").unlink()
+    assert np.abs(read(tmp_path).train_images[0, 0].numpy() - levels).max() <= 0.5
+
+
+def test_a_line_of_pixels_is_not_blown_up(tmp_path: Path) -> None:
+    fill_split(tmp_path, "L")
+    picture(0, "L", size=(30_000, 1)).save(tmp_path / "train" / "ash" / "9.png")
+    with pytest.raises(InputError, match=r"9\.png \(30000x1 pixels is too narrow to be resized\)"):
+        read(tmp_path, resize=256, resolution=224)
+    assert read(tmp_path, resolution=8).train_images.shape == (7, 1, 8, 8)
 
 
 def test_counting_imports_no_torch(tmp_path: Path) -> None:

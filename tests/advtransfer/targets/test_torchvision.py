@@ -1,8 +1,10 @@
 """The six torchvision targets, from miniature archives in the true formats; and MNIST itself with --shared."""
 
+import errno
 import gzip
 import hashlib
 import io
+import os
 import pickle
 import shutil
 import struct
@@ -256,6 +258,48 @@ def test_a_damaged_unpacked_file_is_named(fake: Fake, downloads: Path) -> None:
         build(fake, downloads, data_root=str(fake.folder))
     assert str(damaged if fake.dataset != "KMNIST" else fake.folder) in str(caught.value)
     assert "Replace" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "content"),
+    [
+        # The type and the number of dimensions, the number of images, the height, a label.
+        ("train-images-idx3-ubyte", 2, b"\x07"),
+        ("train-images-idx3-ubyte", 3, b"\xff"),
+        ("train-images-idx3-ubyte", 4, b"\x7f\xff\xff\xff"),
+        ("train-images-idx3-ubyte", 4, b"\xff\xff\xff\xff"),
+        ("train-images-idx3-ubyte", 8, struct.pack(">2i", 56, 14)),
+        ("train-labels-idx1-ubyte", 8, b"\xc8"),
+        ("t10k-labels-idx1-ubyte", 8, b"\xc8"),
+    ],
+)
+def test_a_damaged_file_that_nothing_can_verify_is_refused(
+    tmp_path: Path, downloads: Path, monkeypatch: pytest.MonkeyPatch, name: str, place: int, content: bytes
+) -> None:
+    """No MD5 is published of KMNIST's unpacked files."""
+    fake = Fake("KMNIST", tmp_path / "theirs", monkeypatch)
+    fake.unpack()
+    file = next(fake.folder.rglob(name))
+    damaged = bytearray(file.read_bytes())
+    damaged[place : place + len(content)] = content
+    file.write_bytes(damaged)
+    with pytest.raises(InputError, match=r"KMNIST.* Replace its files") as caught:
+        build(fake, downloads, data_root=str(fake.folder))
+    assert str(caught.value).startswith(PLACE)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, downloads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the administrator may read every file, the refusal is a stand-in."""
+    fake = Fake("MNIST", tmp_path / "theirs", monkeypatch)
+    fake.unpack()
+
+    def refuse(path: Path, kind: str) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(target, "file_hash", refuse)
+    with pytest.raises(InputError, match=r"ubyte is not readable \(Permission denied\)\. Make it readable"):
+        build(fake, downloads, data_root=str(fake.folder))
 
 
 def test_other_numbers_of_images_are_refused(fake: Fake, downloads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
