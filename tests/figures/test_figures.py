@@ -51,6 +51,7 @@ def an_experiment(**changes) -> dict:
             "images": [100, 400],
         },
         "figures": selections(targets),
+        "bands": "t",
         "rows": None,
         "seeds_per_job": [[1000, 5]],
     } | changes
