@@ -51,6 +51,7 @@ def an_experiment(models: int = 4, targets: tuple[str, ...] = ("leaves", "stones
         "blocks": [0, 1, 3, 9],
         "fig3": {"images": 200, "epochs": [1, 11, 20]},
         "figures": selections(targets),
+        "bands": "t",
         "rows": None,
         "seeds_per_job": [[1000, 2]],
     } | changes

@@ -47,9 +47,13 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
             for images, (marker, shade) in look.items():
                 part = panel[panel["images"] == images]
                 colour = style.shaded(looks[target][0], shade)
+                singles = table[
+                    (table["quantity"] == "model") & (table["target"] == target) & (table["images"] == images)
+                ]
+                singles = singles[singles["source"].isin(place)]
+                style.draw_singles(ax, singles, singles["source"].map(place), colour, marker)
                 style.draw_line(ax, part, part["source"].map(place), color=colour, marker=marker, linestyle="-")
-            everything = accuracy[accuracy["target"] == target]
-            format_accuracy(ax, everything["low"], everything["high"])
+            format_accuracy(ax, *style.span(table, target))
             texts = [epsilon_text(rung["epsilon"], norm) for rung in ladders[norm]]
             ax.set_xticks(range(len(texts)), texts)
             ax.set_xlim(-0.3, len(texts) - 0.7)

@@ -43,10 +43,10 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
                 ax = axes[row, column] = made.axes(left + column * (wide + gap), y, wide, high)
                 style.draw_accuracy(ax, table, target, style.block_lines(experiment, source), "images", experiment)
                 column_of = accuracy[accuracy["target"] == target]
-                format_accuracy(ax, column_of["low"], column_of["high"])
+                format_accuracy(ax, *style.span(table, target))
                 format_x(ax, column_of["images"], "")
                 ax.set_title(style.name_of(experiment, target), pad=4)
-        mine = delta[delta["source"] == source]
+        mine = table[table["quantity"].isin(["delta", "pair"]) & (table["source"] == source)]
         if len(mine):
             ax = axes[row, len(targets)] = made.axes(across + 0.65, y, tall, high)
             style.draw_delta(ax, mine, "images", experiment)

@@ -17,7 +17,9 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     for (plus, _), (minus, _) in selection["differences"]:
         names = [experiment["sources"].get(role) for role in (plus, minus)]
         part = table[
-            (table["quantity"] == "delta") & (table["source"] == names[0]) & (table["minus_source"] == names[1])
+            table["quantity"].isin(["delta", "pair"])
+            & (table["source"] == names[0])
+            & (table["minus_source"] == names[1])
         ]
         if len(part):
             deltas.append(

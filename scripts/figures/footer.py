@@ -23,7 +23,7 @@ def present(table: pd.DataFrame, names: Iterable[str], column: str = "target") -
 
 def footer(table: pd.DataFrame, experiment: dict[str, Any], x: str = "images") -> str:
     """What every figure says of itself: experiment, protocol, models, bands, what is missing, unequal training."""
-    drawn = table[table["quantity"] != "missing"]
+    drawn = table[table["quantity"].isin(["accuracy", "delta"])]
     models: dict[tuple, int] = {}
     for line in drawn.itertuples(index=False):
         sides = [(line.source, line.blocks)]
@@ -39,7 +39,7 @@ def footer(table: pd.DataFrame, experiment: dict[str, Any], x: str = "images") -
         at = f" at {' and '.join(f'{images:,}' for images in sorted(drawn['images'].unique()))} training images"
     lines = [
         f"Experiment: {experiment['name']}; protocol: {experiment['protocol']}; {sum(models.values()):,} models{at}, "
-        f"{per_point} per point. Lines: means over seeds; bands: 95% bootstrap over seeds (none for a single model)."
+        f"{per_point} per point. {describe_intervals(table, experiment, counts)}"
     ]
     missing = describe_missing(table, experiment, x)
     if missing:
@@ -52,6 +52,22 @@ def footer(table: pd.DataFrame, experiment: dict[str, Any], x: str = "images") -
         if mixed:
             lines.append(f"Models compared after different numbers of epochs: {'; '.join(mixed)}.")
     return "\n".join(lines)
+
+
+def describe_intervals(table: pd.DataFrame, experiment: dict[str, Any], counts: Sequence[int]) -> str:
+    """What lines, bands and dots are; bands only where there are any."""
+    words = "Lines: means over seeds."
+    if counts[-1] > 1:
+        kind = {"t": "Student's t", "bootstrap": "percentile bootstrap"}[experiment["bands"]]
+        words = (
+            f"Lines: means over seeds; bands: their 95% intervals ({kind}), point by point, over seeds; they do not cover another draw of "
+            "the source networks."
+        )
+    if counts[0] == 1 and counts[-1] > 1:
+        words += " A single model has none."
+    if table["quantity"].isin(["model", "pair"]).any():
+        words += " Small marks: single models."
+    return words
 
 
 def describe_missing(table: pd.DataFrame, experiment: dict[str, Any], x: str) -> list[str]:

@@ -240,10 +240,25 @@ def canvas(width: float, panels: float, legend: float, footer: str) -> Canvas:
 
 
 def draw_line(ax: Axes, part: pd.DataFrame, x: pd.Series, **look: Any) -> None:
-    """One line with its band, from the aggregated values of a table, at the places x [rows of part]."""
+    """One line with its band, from the means and intervals of a table, at the places x [rows of part].
+
+    A line of one point is a marker with a bar: its band would have no width.
+    """
     part = part.assign(x=x).sort_values("x")
+    if len(part) == 1:
+        look = {**look, "marker": look["marker"] or "x"}
+        edge = {} if look["marker"] == "x" else {"markeredgecolor": "white", "markeredgewidth": 0.4}
+        ax.plot(part["x"], part["mean"], zorder=3, **edge, **look)
+        ax.vlines(part["x"], part["low"], part["high"], color=look["color"], linewidth=0.9, zorder=2)
+        return
     ax.fill_between(part["x"], part["low"], part["high"], color=look["color"], alpha=0.17, linewidth=0, zorder=2)
     ax.plot(part["x"], part["mean"], markeredgecolor="white", markeredgewidth=0.4, zorder=3, **look)
+
+
+def draw_singles(ax: Axes, part: pd.DataFrame, x: pd.Series, color: Any, marker: str) -> None:
+    """A small mark for each of a few models, or pairs of models, behind a line: a dash where the line has no markers."""
+    look = {"marker": "_", "linewidths": 0.6, "s": 9} if marker == "" else {"marker": "o", "linewidths": 0, "s": 4}
+    ax.scatter(x, part["mean"], color=[color], alpha=0.6, zorder=2.5, **look)
 
 
 def draw_accuracy(
@@ -251,10 +266,12 @@ def draw_accuracy(
 ) -> None:
     """All lines of one target that the table has."""
     colour, _ = target_looks(experiment["targets"])[target]
-    mine = table[(table["quantity"] == "accuracy") & (table["target"] == target)]
+    mine = table[table["target"] == target]
     for line in lines:
-        part = mine[(mine["source"] == line.source) & (mine["blocks"] == line.blocks)]
+        models = mine[(mine["source"] == line.source) & (mine["blocks"] == line.blocks)]
+        part, singles = (models[models["quantity"] == quantity] for quantity in ("accuracy", "model"))
         if len(part):
+            draw_singles(ax, singles, x_of(singles, x), shaded(colour, line.shade), line.marker)
             draw_line(
                 ax,
                 part,
@@ -272,20 +289,29 @@ def draw_accuracy_panel(
     """A whole accuracy panel: lines, both axes, title; the label of the x axis only where asked for."""
     draw_accuracy(ax, table, target, lines, x, experiment)
     mine = table[(table["quantity"] == "accuracy") & (table["target"] == target)]
-    format_accuracy(ax, mine["low"], mine["high"])
+    format_accuracy(ax, *span(table, target))
     # Sizes are the target's own ("all" differs); epochs are common to all targets.
     everywhere = table[table["quantity"] == "accuracy"]
     format_x(ax, x_of(mine if x == "images" else everywhere, x), XLABELS[x] if xlabel else "")
     ax.set_title(name_of(experiment, target), pad=4)
 
 
+def span(table: pd.DataFrame, target: str) -> tuple[pd.Series, pd.Series]:
+    """The lower and the upper ends of all that a target's accuracy panels show: intervals, single models, and means without either."""
+    mine = table[(table["target"] == target) & table["quantity"].isin(["accuracy", "model"])]
+    return mine["low"].fillna(mine["mean"]), mine["high"].fillna(mine["mean"])
+
+
 def draw_delta(ax: Axes, part: pd.DataFrame, x: str, experiment: dict[str, Any]) -> None:
-    """A line for each target, with the zero line."""
+    """A line for each target, with the zero line. part: of a table, differences and the pairs behind them."""
     looks = target_looks(experiment["targets"])
+    everything, part = part, part[part["quantity"] == "delta"]
     for target in experiment["targets"]:
         mine = part[part["target"] == target]
         if len(mine):
             colour, marker = looks[target]
+            pairs = everything[(everything["target"] == target) & (everything["quantity"] == "pair")]
+            draw_singles(ax, pairs, x_of(pairs, x), colour, marker)
             draw_line(
                 ax, mine, x_of(mine, x), color=colour, marker=marker, linestyle="-", label=name_of(experiment, target)
             )
@@ -351,7 +377,7 @@ def draw_comparison(
     if colours:
         height = rows * (high + over) + (rows - 1) * under - over
         ax = made.axes(across + left + 0.1, made.top - over - height, tall, height)
-        draw_delta(ax, delta, x, experiment)
+        draw_delta(ax, table[table["quantity"].isin(["delta", "pair"])], x, experiment)
         ax.set_title(difference, pad=4)
         ax.set_ylabel(DELTA_LABEL)
         made.letter(across + 0.2, made.top - over, "b")

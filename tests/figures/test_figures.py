@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import FillBetweenPolyCollection, LineCollection
 from matplotlib.colors import to_hex
 
 from advtransfer.artefacts import save_table
@@ -51,6 +52,7 @@ def an_experiment(**changes) -> dict:
             "images": [100, 400],
         },
         "figures": selections(targets),
+        "bands": "t",
         "rows": None,
         "seeds_per_job": [[1000, 5]],
     } | changes
@@ -136,10 +138,41 @@ def test_lines_and_bands_are_the_tables_values(tmp_path):
     line = lines_of(ax)["Stones"]
     assert list(line.get_xdata()) == [100, 200, 400]
     assert np.allclose(line.get_ydata(), mine["mean"])
-    band = ax.collections[1].get_paths()[0].vertices
+    bands = [collection for collection in ax.collections if isinstance(collection, FillBetweenPolyCollection)]
+    band = bands[1].get_paths()[0].vertices
     assert band[:, 1].min() == pytest.approx(mine["low"].min())
     assert band[:, 1].max() == pytest.approx(mine["high"].max())
     assert any(np.allclose(line.get_ydata(), 0) for line in ax.get_lines())  # the zero line
+
+
+def test_a_line_of_one_point_is_a_marker_with_a_bar(tmp_path):
+    experiment = an_experiment()
+    experiment["sizes"] = {target: [[400, 3]] for target in experiment["targets"]}
+    rows = rows_of(experiment)
+    drawn = drawing("fig2", rows, experiment, tmp_path)
+    lines = lines_of(panel(drawn, "Leaves"))
+    assert lines["natural"].get_marker() == "x"
+    assert lines["L2"].get_marker() == "o"
+    table = table_of("fig2", rows, experiment, tmp_path)
+    mine = table[(table["quantity"] == "accuracy") & (table["target"] == "leaves")]
+    bars = [part for part in panel(drawn, "Leaves").collections if isinstance(part, LineCollection)]
+    drawn_ends = sorted(tuple(bar.get_segments()[0][:, 1]) for bar in bars)
+    assert np.allclose(drawn_ends, sorted(zip(mine["low"], mine["high"], strict=True)))
+
+
+def test_a_single_model_has_neither_band_nor_mark(tmp_path):
+    experiment = an_experiment()
+    experiment["sizes"] = {target: [[100, 1], [400, 1]] for target in experiment["targets"]}
+    drawn = drawing("fig2", rows_of(experiment), experiment, tmp_path)
+    for ax in drawn.axes:
+        bands = [part for part in ax.collections if isinstance(part, FillBetweenPolyCollection)]
+        marks = [part for part in ax.collections if part not in bands]
+        assert bands
+        assert all(np.isnan(path.vertices[:, 1]).all() for part in bands for path in part.get_paths())
+        assert all(len(part.get_offsets()) == 0 for part in marks)
+    text = texts_of(drawn)
+    assert "bands" not in text
+    assert "Small marks" not in text
 
 
 def test_targets_keep_the_papers_colours_in_its_order(tmp_path):
@@ -215,7 +248,6 @@ def test_accuracy_axes_are_percent_and_hold_all_bands(tmp_path):
     assert all(
         float(text) == round(100 * place) for text, place in zip(ticks_of(ax.yaxis), ax.get_yticks(), strict=True)
     )
-    assert high - low < 1
     assert ax.get_ylim()[1] <= 1.05
 
 
@@ -261,7 +293,11 @@ def test_footer_names_experiment_models_bands_and_what_is_missing(tmp_path):
     rows = rows_of(experiment)
     whole = texts_of(drawing("fig10", rows, experiment, tmp_path))
     assert "Experiment: trial; protocol: short; 288 models, 3 per point." in whole
-    assert "95% bootstrap over seeds" in whole
+    text = whole.replace("\n    ", " ")
+    assert (
+        "bands: their 95% intervals (Student's t), point by point, over seeds; they do not cover another draw" in text
+    )
+    assert "Small marks: single models." in text
     assert "Missing" not in whole
     assert "Fewer" not in whole
     gone = (
@@ -329,7 +365,8 @@ def test_the_ladder_has_a_row_for_each_norm_and_begins_at_natural(tmp_path):
     assert ticks_of(l2.xaxis) == ["0", "0.5"]
     assert ticks_of(linf.xaxis) == ["0", "2/255", "4/255"]
     table = table_of("epsilon", rows, experiment, tmp_path)
-    mine = table[(table["target"] == "leaves") & (table["images"] == 400)].set_index("source")["mean"]
+    mine = table[(table["quantity"] == "accuracy") & (table["target"] == "leaves") & (table["images"] == 400)]
+    mine = mine.set_index("source")["mean"]
     assert len(linf.get_lines()) == 2  # 100 and 400 images, not 200
     assert np.allclose(linf.get_lines()[1].get_ydata(), mine[["plain", "small", "large"]])
     assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["100 training images", "400 training images"]

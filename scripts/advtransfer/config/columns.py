@@ -18,7 +18,8 @@ ROWS = {
 SUBSETS = {"seed": "that the subset was drawn with", "image_id": "position among the target's training images, from 0"}
 # Figures over fine-tuned models, in long form.
 ACCURACY = {
-    "quantity": '"accuracy"; "delta", a difference paired by seed; "missing", a cell with fewer models than planned',
+    "quantity": '"accuracy"; "delta", a difference paired by seed; "model", "pair": one of up to 5 behind these; "missing": a cell with '
+    "fewer models than planned",
     "target": "the target data set",
     "images": "training images of the target",
     "epochs": "last epochs of the models behind the line; in fig3 the epoch that it is drawn at",
@@ -27,8 +28,8 @@ ACCURACY = {
     "minus_source": "of a delta: the source whose accuracy is subtracted",
     "minus_blocks": "of a delta: its trained blocks",
     "mean": "over seeds, a fraction",
-    "low": "lower end of the band over seeds, a fraction",
-    "high": "upper end of the band over seeds, a fraction",
+    "low": "lower end of the 95% interval over seeds, a fraction; empty for a single model",
+    "high": "upper end of that interval",
     "models": "models (of a delta: pairs of models) behind the line",
     "models_expected": "models that the experiment plans",
 }

@@ -54,6 +54,7 @@ def resolve_experiment(config: Mapping[str, Any], counts: Mapping[str, Mapping[s
         "figures": {
             figure: resolve_selection(entry.selection, experiment["targets"]) for figure, entry in FROM_ROWS.items()
         },
+        "bands": config["bands"],
         "rows": rows if experiment.get("rows") == "published" else None,
         "seeds_per_job": [[step.get("images_up_to", UNLIMITED), step["seeds"]] for step in config["seeds_per_job"]],
     }
@@ -143,11 +144,11 @@ def resolve_selection(selection: Selection, targets: list[str]) -> dict[str, Any
 
 def experiment_for(experiment: Mapping[str, Any], figure: str) -> dict[str, Any]:
     """The resolved experiment without what only other figures show, so that a figure is redrawn for its own settings."""
-    mine = {key: value for key, value in experiment.items() if key not in ("fig3", "epsilon", "figures")}
+    mine = {key: value for key, value in experiment.items() if key not in ("fig3", "epsilon", "figures", "bands")}
     entry = CATALOGUE[figure]
     x = None
     if entry.selection:
-        mine["figures"] = {figure: experiment["figures"][figure]}
+        mine |= {"figures": {figure: experiment["figures"][figure]}, "bands": experiment["bands"]}
         x = entry.selection.x
     if x == "epoch":
         mine["fig3"] = experiment["fig3"]

@@ -1,35 +1,37 @@
-"""From rows to the table that a figure draws: means over seeds, their bootstrap bands, paired differences, what is missing.
+"""From rows to the table that a figure draws: means over seeds, their intervals, paired differences, what is missing.
 
 Rows (ROW_COLUMNS) are one evaluated epoch of one model; accuracies are fractions, losses nats. A figure's table is in long
 form (TABLE_COLUMNS), and `quantity` says what a line of it is:
 
-    accuracy    mean test accuracy of `models` models, with its band from `low` to `high`
-    delta       mean over seeds of the accuracy of (source, blocks) less that of (minus_source, minus_blocks), same band.
+    accuracy    mean test accuracy of `models` models, with its 95% interval from `low` to `high` (see `intervals`; none for one)
+    delta       mean over seeds of the accuracy of (source, blocks) less that of (minus_source, minus_blocks), same interval.
                 Each seed is paired with itself, as it draws the same images for both; a seed of one side only is left out
+    model       one of the models behind an accuracy, where they are at most SINGLES
+    pair        one of the pairs of models behind a delta, likewise
     missing     a cell of the experiment with fewer models than planned; or, with minus_source, a difference of two cells
                 whose seeds do not match. It has no mean; figures say it in their footers
 
 `epochs` holds the last epochs of the models behind a line ("100", or "30 100"), in fig3 the epoch that it is drawn at.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from advtransfer.config.columns import ACCURACY, ROWS
 from advtransfer.config.grid import Cell, cells
 from advtransfer.errors import InputError
+from advtransfer.tables.intervals import interval
 
 ROW_COLUMNS = list(ROWS)
 CELL = ["source", "target", "blocks", "images"]
 RUN = [*CELL, "seed"]
 
 TABLE_COLUMNS = list(ACCURACY)
-RESAMPLES = 2000
+# Up to so many models are shown one by one beside their mean.
+SINGLES = 5
 
 
 def read_rows(files: Iterable[str | Path]) -> pd.DataFrame:
@@ -102,20 +104,6 @@ def _model(row: Any) -> str:
     )
 
 
-def bootstrap_band(values: np.ndarray, identity: str) -> tuple[float, float]:
-    """The 95% percentile-bootstrap band of the mean of `values` [n]; (mean, mean) of a single value.
-
-    The resamples are drawn from a generator that is seeded by `identity` alone: a band does not depend on what else is
-    computed. `values` must come in an order of its own, such as by seed.
-    """
-    if len(values) == 1:
-        return float(values[0]), float(values[0])
-    seed = int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8], "big")
-    drawn = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
-    low, high = np.percentile(values[drawn].mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)
-
-
 class Accuracies:
     """Test accuracies by cell and seed, of the cells of one figure; makes the lines of its table."""
 
@@ -125,6 +113,7 @@ class Accuracies:
         self.grid = list(cells(experiment, figure))
         self.sources = experiment["sources"]
         self.targets = experiment["targets"]
+        self.bands = experiment["bands"]
         place = f"experiment '{experiment['name']}', {figure}"
         if not self.grid:
             images = f" at {experiment['fig3']['images']} images" if by_epoch else ""
@@ -159,9 +148,9 @@ class Accuracies:
             for epoch in self.epochs:
                 models = self._models(cell, epoch)
                 if models is not None:
-                    yield self._line(
-                        "accuracy", cell, None, models["test_accuracy"], set(models["epoch"]), cell.models, epoch
-                    )
+                    values, epochs = models["test_accuracy"], set(models["epoch"])
+                    yield self._line("accuracy", cell, None, values, epochs, cell.models, epoch)
+                    yield from self._singles("model", cell, None, values, epochs, epoch)
 
     def delta(self, plus: tuple[str, int], minus: tuple[str, int]) -> Iterator[dict[str, Any]]:
         """A line for each target and size at which two (role, blocks) have a seed in common.
@@ -179,6 +168,7 @@ class Accuracies:
                 if len(both):
                     values = both["test_accuracy"] - both["test_accuracy_minus"]
                     yield self._line("delta", cell, other, values, epochs, expected, epoch)
+                    yield from self._singles("pair", cell, other, values, epochs, epoch)
                 if len(both) < min(len(models), len(others)):
                     yield self._line("missing", cell, other, both["epoch"], epochs, expected, epoch)
 
@@ -203,6 +193,14 @@ class Accuracies:
                 other = by_place.get((self.sources[minus[0]], minus[1], target, images))
                 if other is not None:
                     yield cell, other
+
+    def _singles(
+        self, quantity: str, cell: Cell, minus: Cell | None, values: pd.Series, epochs: set[int], epoch: int | None
+    ) -> Iterator[dict[str, Any]]:
+        """A line for each of a few values; none for a single one, which is its mean."""
+        if 1 < len(values) <= SINGLES:
+            for seed in values.index:
+                yield self._line(quantity, cell, minus, values.loc[[seed]], epochs, 1, epoch)
 
     def _line(
         self,
@@ -229,7 +227,7 @@ class Accuracies:
         if quantity != "missing":
             line["mean"] = float(values.mean())
             identity = [quantity, *(line[key] for key in (*CELL, "minus_source", "minus_blocks")), epoch]
-            line["low"], line["high"] = bootstrap_band(values.to_numpy(), repr(identity))
+            line["low"], line["high"] = interval(values.to_numpy(), self.bands, repr(identity))
         return line
 
 

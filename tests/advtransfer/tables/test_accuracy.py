@@ -8,7 +8,7 @@ import pytest
 
 from advtransfer.artefacts import save_table
 from advtransfer.errors import InputError
-from advtransfer.tables.accuracy import bootstrap_band, compare, read_rows
+from advtransfer.tables.accuracy import compare, read_rows
 from advtransfer.tables.table5 import table5
 from experiments import an_experiment, rows_of
 
@@ -136,7 +136,7 @@ def test_missing_cells_are_lines():
     assert found == {(9, 100, 0, 4), (9, 200, 0, 4), (0, 200, 1, 4), (1, 200, 1, 4), (3, 200, 1, 4)}
     assert missing["mean"].isna().all()
     alone = only(table, quantity="accuracy", target="stones", blocks=3, images=200)
-    assert alone["low"] == alone["mean"] == alone["high"]  # one model has no band
+    assert np.isnan(alone["low"])  # one model has no interval
 
 
 def test_rows_of_other_protocols_and_cells_do_not_count():
@@ -175,23 +175,37 @@ def test_band_depends_on_its_own_cell_alone():
     )
 
 
-def test_band_has_the_spread_of_the_mean():
-    """For many values the percentile bootstrap of the mean approaches mean +- 1.96 sd / sqrt(n)."""
-    values = np.random.default_rng(0).normal(0.5, 0.1, 400)
-    low, high = bootstrap_band(values, "a")
-    half = 1.96 * values.std() / np.sqrt(len(values))
-    assert low == pytest.approx(values.mean() - half, abs=0.1 * half)
-    assert high == pytest.approx(values.mean() + half, abs=0.1 * half)
-    assert bootstrap_band(values, "a") == (low, high)
-    assert bootstrap_band(values, "b") != (low, high)
+def test_up_to_five_models_are_there_one_by_one():
+    few, many = an_experiment(models=3), an_experiment(models=6)
+
+    def accuracy(source, target, blocks, images, seed, epoch):
+        return 0.5 + 0.01 * seed + (0.1 if source == "l2" else 0.0)
+
+    table = compare_as("fig2", rows_of(few, accuracy), few)
+    place = {"source": "l2", "target": "leaves", "images": 100}
+    mine = table[(table[list(place)] == pd.Series(place)).all(axis=1)]
+    models, pairs = (mine.loc[mine["quantity"] == name, "mean"] for name in ("model", "pair"))
+    assert models.tolist() == pytest.approx([0.6, 0.61, 0.62])
+    assert pairs.tolist() == pytest.approx([0.1, 0.1, 0.1])
+    assert mine.loc[mine["quantity"].isin(["model", "pair"]), ["low", "high"]].isna().all(axis=None)
+    assert not compare_as("fig2", rows_of(many, accuracy), many)["quantity"].isin(["model", "pair"]).any()
 
 
-def test_band_covers_the_truth_about_as_often_as_it_says():
-    """Of 300 samples of 20 values; the percentile bootstrap of so few is known to cover a little less than 95%."""
-    rng = np.random.default_rng(1)
-    bands = [bootstrap_band(rng.normal(0.0, 1.0, 20), str(trial)) for trial in range(300)]
-    covered = np.mean([low <= 0 <= high for low, high in bands])
-    assert 0.88 <= covered <= 0.98
+def test_one_model_has_no_interval_and_no_dot_beside_it():
+    experiment = an_experiment(models=1)
+    table = compare_as("fig2", rows_of(experiment), experiment)
+    assert set(table["quantity"]) == {"accuracy", "delta"}
+    assert table[["low", "high"]].isna().all(axis=None)
+
+
+def test_the_authors_bands_can_be_chosen():
+    experiment = an_experiment(models=4)
+    rows = rows_of(experiment, lambda s, t, b, i, seed, e: 0.5 + 0.01 * seed**2)
+    wide = only(compare_as("fig2", rows, experiment), quantity="accuracy", source="l2", target="leaves", images=100)
+    experiment["bands"] = "bootstrap"
+    narrow = only(compare_as("fig2", rows, experiment), quantity="accuracy", source="l2", target="leaves", images=100)
+    assert wide["mean"] == narrow["mean"]
+    assert wide["low"] < narrow["low"] < narrow["high"] < wide["high"]
 
 
 def test_reading_rows(tmp_path):
