@@ -1,8 +1,7 @@
 """Reading checkpoints: tensors only, nothing that a file names is ever imported or called."""
 
-import reprlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,16 @@ import torch
 from advtransfer.artefacts import load_tensors
 from advtransfer.downloads import file_hash
 from advtransfer.errors import InputError
-from advtransfer.models import IMAGENET_MEAN, IMAGENET_STD, build, load_network
+from advtransfer.models import (
+    ARCHITECTURE,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    build,
+    check_metadata,
+    is_number,
+    is_size,
+    load_network,
+)
 from advtransfer.pickles import READ_TYPES, StoredTensor, TorchFile, UnreadTensor, unread_type
 from advtransfer.tables.robustness import recorded
 
@@ -138,7 +146,7 @@ def import_checkpoint(
     stated = {key: value for key, value in settings.items() if key in (*DEFAULTS, "threat")}
     described = {key: own[key] for key in (*DEFAULTS, "threat") if key in own}
     if checkpoint.mean is not None:
-        described |= _checked({"mean": checkpoint.mean, "std": checkpoint.std}, path)
+        described |= check_metadata({"mean": checkpoint.mean, "std": checkpoint.std}, path, KINDS)
     for key, value in stated.items():
         if key in described and described[key] != value:
             raise InputError(
@@ -149,7 +157,6 @@ def import_checkpoint(
     # Without memory for its weights: a file may describe a network of any size.
     with torch.device("meta"):
         network = build(metadata).network
-    _check_kinds(tensors, path)
     with warnings.catch_warnings():
         # One for each tensor, that nothing is copied.
         warnings.simplefilter("ignore")
@@ -171,49 +178,12 @@ def import_checkpoint(
     )
 
 
-def _check_kinds(tensors: Mapping[str, torch.Tensor], path: str | Path) -> None:
-    """Raise InputError where a weight is no floating-point number, or a counter of batches no single number."""
-    for name, tensor in tensors.items():
-        if name.endswith("num_batches_tracked"):
-            if tensor.shape != ():
-                raise InputError(
-                    f"{path}: tensor '{name}' has shape {list(tensor.shape)}, and is one number elsewhere. "
-                    "Remove it from the state dict: it counts batches, and is not needed."
-                )
-        elif not tensor.is_floating_point():
-            raise InputError(f"{path}: tensor '{name}' {unread_type(tensor.dtype).finding}")
-
-
 def _described(path: str | Path) -> dict[str, Any]:
     """The metadata of a safetensors file; what of it describes a source is as `load_source` needs it, or absent.
 
     Raises InputError where it is not.
     """
-    return _checked(_read_safetensors(path, [])[1], path)
-
-
-def _checked(metadata: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
-    """The metadata itself. Raises InputError for the first value that is not of its kind."""
-    for key, (is_right, kind) in KINDS.items():
-        if key in metadata and not is_right(metadata[key]):
-            raise InputError(
-                f"{path}: its metadata says {key}: {reprlib.repr(metadata[key])[:80]}, which must be {kind}. "
-                "Get the file again, or save it with right metadata."
-            )
-    return dict(metadata)
-
-
-def _is_number(value: Any) -> bool:
-    # Neither NaN nor infinite, nor an integer that is no float.
-    return type(value) in (int, float) and abs(value) < 1e30
-
-
-def _is_size(value: Any) -> bool:
-    return type(value) is int and 0 < value <= 10**6
-
-
-def _is_list_of(values: Any, is_right: Callable[[Any], bool], lengths: range) -> bool:
-    return isinstance(values, list) and len(values) in lengths and all(map(is_right, values))
+    return check_metadata(_read_safetensors(path, [])[1], path, KINDS)
 
 
 def _is_threat(value: Any) -> bool:
@@ -221,7 +191,7 @@ def _is_threat(value: Any) -> bool:
         isinstance(value, dict)
         and set(value) == {"norm", "epsilon"}
         and value["norm"] in ("l2", "linf")
-        and _is_number(value["epsilon"])
+        and is_number(value["epsilon"])
         and value["epsilon"] > 0
     )
 
@@ -231,30 +201,17 @@ def _is_origin(value: Any) -> bool:
     try:
         return isinstance(value, dict) and all(
             row["norm"] in ("", "l2", "linf")
-            and all(_is_number(row[key]) for key in ("epsilon", "accuracy"))
+            and all(is_number(row[key]) for key in ("epsilon", "accuracy"))
             and 0 <= row["accuracy"] <= 1
-            and _is_size(row["images"])
+            and is_size(row["images"])
             for row in recorded({"origin": {"record": value}}, "")
         )
     except (KeyError, TypeError, AttributeError):
         return False
 
 
-# What the metadata of a source artefact must be: a test of each value, and its words.
-KINDS = {
-    "layers": (
-        lambda value: _is_list_of(value, _is_size, range(1, 9)) and sum(value) <= 1000,
-        "a list of the numbers of blocks in each stage",
-    ),
-    "width": (lambda value: _is_number(value) and 0 < value <= 1000 and round(64 * value) > 0, "a positive number"),
-    "stem": (lambda value: value in ("imagenet", "cifar"), "imagenet or cifar"),
-    "classes": (_is_size, "a positive whole number"),
-    "resolution": (_is_size, "a positive whole number"),
-    "mean": (lambda value: _is_list_of(value, _is_number, range(3, 4)), "a list of 3 numbers"),
-    "std": (
-        lambda value: _is_list_of(value, lambda each: _is_number(each) and each > 0, range(3, 4)),
-        "a list of 3 positive numbers",
-    ),
+# What the metadata of a source artefact must be beyond its architecture.
+KINDS = ARCHITECTURE | {
     "threat": (_is_threat, "null, or a norm (l2 or linf) and a positive epsilon"),
     "origin": (_is_origin, "a training record"),
 }

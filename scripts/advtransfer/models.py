@@ -1,6 +1,7 @@
 """ResNets with the paper's block layout, at any width, that take images in [0, 1]."""
 
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,11 @@ from advtransfer.errors import InputError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+WEIGHT_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+# What to do with a file that is no source artefact.
+REMEDY = (
+    "Declare the file as a source of kind 'file' in config.yaml and use the artefact that the workflow makes of it."
+)
 
 
 class Bottleneck(nn.Module):
@@ -161,9 +167,61 @@ def unfreeze_last(network: ResNet, blocks: int) -> list[nn.Parameter]:
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
+def check_metadata(
+    metadata: Mapping[str, Any], path: str | Path, kinds: Mapping[str, tuple[Callable[[Any], bool], str]]
+) -> dict[str, Any]:
+    """The metadata itself. Raises InputError for the first value that is not of its kind; what is absent is not missed."""
+    for key, (is_right, kind) in kinds.items():
+        if key in metadata and not is_right(metadata[key]):
+            raise InputError(
+                f"{path}: its metadata says {key}: {reprlib.repr(metadata[key])[:80]}, which must be {kind}. "
+                "Get the file again, or save it with right metadata."
+            )
+    return dict(metadata)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a metadata value is a finite number of sane size."""
+    # Neither NaN nor infinite, nor an integer that is no float.
+    return type(value) in (int, float) and abs(value) < 1e30
+
+
+def is_size(value: Any) -> bool:
+    """Whether a metadata value is a positive whole number of sane size."""
+    return type(value) is int and 0 < value <= 10**6
+
+
+def _is_list_of(values: Any, is_right: Callable[[Any], bool], lengths: range) -> bool:
+    return isinstance(values, list) and len(values) in lengths and all(map(is_right, values))
+
+
+# What a source artefact's metadata says of its network: a test of each value, and its words.
+ARCHITECTURE = {
+    "layers": (
+        lambda value: _is_list_of(value, is_size, range(1, 9)) and sum(value) <= 1000,
+        "a list of the numbers of blocks in each stage",
+    ),
+    "width": (lambda value: is_number(value) and 0 < value <= 1000 and round(64 * value) > 0, "a positive number"),
+    "stem": (lambda value: value in ("imagenet", "cifar"), "imagenet or cifar"),
+    "classes": (is_size, "a positive whole number"),
+    "resolution": (is_size, "a positive whole number"),
+    "mean": (lambda value: _is_list_of(value, is_number, range(3, 4)), "a list of 3 numbers"),
+    "std": (
+        lambda value: _is_list_of(value, lambda each: is_number(each) and each > 0, range(3, 4)),
+        "a list of 3 positive numbers",
+    ),
+}
+
+
 def source_resolution(path: str | Path) -> int:
-    """The side in pixels of the images that a source artefact's network was trained on."""
-    return int(load_tensors(path, [])[1]["resolution"])
+    """The side in pixels of the images that a source artefact's network was trained on.
+
+    Raises InputError where the file does not say, or says no whole number.
+    """
+    metadata = load_tensors(path, [])[1]
+    if "resolution" not in metadata:
+        raise InputError(f"{path}: no source artefact, its metadata lacks resolution. {REMEDY}")
+    return check_metadata(metadata, path, ARCHITECTURE)["resolution"]
 
 
 def build(metadata: Mapping[str, Any]) -> ImageClassifier:
@@ -180,11 +238,8 @@ def load_source(path: str | Path) -> ImageClassifier:
     tensors, metadata = load_tensors(path)
     missing = {"classes", "layers", "width", "stem", "mean", "std"} - set(metadata)
     if missing:
-        raise InputError(
-            f"{path}: no source artefact, its metadata lacks {', '.join(sorted(missing))}. "
-            "Declare the file as a source of kind 'file' in config.yaml and use the artefact that the workflow makes of it."
-        )
-    model = build(metadata)
+        raise InputError(f"{path}: no source artefact, its metadata lacks {', '.join(sorted(missing))}. {REMEDY}")
+    model = build(check_metadata(metadata, path, ARCHITECTURE))
     load_network(model.network, tensors, path)
     return model.eval()
 
@@ -201,7 +256,7 @@ def save_model(path: str | Path, model: ImageClassifier, source: str | Path, ide
 
 
 def load_network(network: ResNet, tensors: Mapping[str, torch.Tensor], path: str | Path) -> None:
-    """Load a state dict with torchvision's names, checked: every tensor there, of its shape, finite, and no others.
+    """Load a state dict with torchvision's names, checked: every tensor there, real numbers, of its shape, finite, and no others.
 
     Raises InputError that names the first tensor that does not fit.
     """
@@ -210,10 +265,20 @@ def load_network(network: ResNet, tensors: Mapping[str, torch.Tensor], path: str
     counters = {name for name in expected if name.endswith("num_batches_tracked")}
     for name, own in expected.items():
         if name in counters:
+            if name in tensors and tensors[name].shape != ():
+                raise InputError(
+                    f"{path}: tensor '{name}' has shape {list(tensors[name].shape)}, and is one number elsewhere. "
+                    "Remove it from the state dict: it counts batches, and is not needed."
+                )
             continue
         if name not in tensors:
             raise InputError(f"{path}: tensor '{name}' is missing. Check layers, width and stem of this source.")
         found = tensors[name]
+        if found.dtype not in WEIGHT_TYPES:
+            raise InputError(
+                f"{path}: tensor '{name}' holds values of type {str(found.dtype).removeprefix('torch.')}; weights are float16, bfloat16, float32 or float64. "
+                "Convert the network to float32 and save its state dict again."
+            )
         if found.shape != own.shape:
             raise InputError(
                 f"{path}: tensor '{name}' has shape {list(found.shape)}, the declared network needs {list(own.shape)}. "

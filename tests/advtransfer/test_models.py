@@ -10,6 +10,7 @@ from advtransfer.models import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     ResNet,
+    load_network,
     load_source,
     save_model,
     source_resolution,
@@ -138,3 +139,33 @@ def test_a_file_that_does_not_say_what_it_is(tmp_path):
     save_tensors(tmp_path / "bare.safetensors", {"x": torch.zeros(1)}, {"classes": 5})
     with pytest.raises(InputError, match="metadata lacks layers, mean, std, stem, width"):
         load_source(tmp_path / "bare.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("layers", 3, "a list of the numbers of blocks"),
+        ("layers", [3, "4"], "a list of the numbers of blocks"),
+        ("width", "0.25", "a positive number"),
+        ("width", -1.0, "a positive number"),
+        ("stem", None, "imagenet or cifar"),
+        ("classes", 2.5, "a positive whole number"),
+        ("resolution", [32], "a positive whole number"),
+        ("mean", [0.5], "a list of 3 numbers"),
+        ("std", [0.2, 0.2, 0], "a list of 3 positive numbers"),
+    ],
+)
+def test_metadata_of_another_kind_is_one_line(tmp_path, key, value, words):
+    network = ResNet(4, (1, 1, 1, 1), 0.125)
+    save_tensors(tmp_path / "odd.safetensors", network.state_dict(), {**METADATA, "classes": 4, key: value})
+    for read in (load_source, source_resolution) if key == "resolution" else (load_source,):
+        with pytest.raises(InputError, match=f"its metadata says {key}: .* which must be {words}"):
+            read(tmp_path / "odd.safetensors")
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.float8_e5m2, torch.int8])
+def test_weights_that_are_no_real_numbers_are_refused(dtype):
+    network = ResNet(4, (1, 1, 1, 1), 0.125)
+    tensors = network.state_dict() | {"fc.bias": torch.ones(4).to(dtype)}
+    with pytest.raises(InputError, match=r"tensor 'fc\.bias' holds values of type"):
+        load_network(network, tensors, "odd")
