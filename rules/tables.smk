@@ -21,7 +21,7 @@ rule table:
         rows=lambda wildcards: inputs.experiment_rows(
             EXPERIMENT, wildcards.experiment, wildcards.figure
         ),
-        # The paper's own values, which only table 5 shows beside ours.
+        # The values that the paper prints, which only table 5 shows beside ours.
         published=lambda wildcards: (
             "resources/published/table5.csv" if wildcards.figure == "table5" else []
         ),
@@ -50,14 +50,17 @@ rule table5:
     output:
         csv="figures/table5.csv",
         markdown="figures/table5.md",
+        latex="figures/table5.tex",
     log:
         "results/logs/figures/table5.log",
     conda:
         "../envs/figures.yaml"
     params:
         experiment=shown("table5"),
+        epochs=as_json(resolve.planned_epochs(config, EXPERIMENT)),
         code=code_of("table5.py"),
     shell:
         "cp {input} {output.csv} && python scripts/table5.py --table {input}"
-        " --experiment {params.experiment:q} --markdown {output.markdown}"
+        " --experiment {params.experiment:q} --epochs {params.epochs:q}"
+        " --markdown {output.markdown} --latex {output.latex}"
         f"{LOGGED}"

@@ -284,7 +284,7 @@ _ENTRIES = (
         "table5.table5",
         columns=columns.TABLE5,
         selection=Selection(ROLES, (3,)),
-        endings=("csv", "md"),
+        endings=("csv", "md", "tex"),
     ),
 )
 CATALOGUE = {entry.name: entry for entry in _ENTRIES}

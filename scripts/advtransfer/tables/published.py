@@ -1,15 +1,17 @@
-"""The authors' own logs as rows, and the part of the paper's Table 5 that these logs hold.
+"""The authors' own logs as rows, and the values that the paper's Table 5 prints.
 
 The log is `results/consolidated_results.csv` of the authors' repository: one line per evaluated epoch of a model.
 """
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from advtransfer.config.grid import cells
 from advtransfer.errors import InputError
-from advtransfer.tables.accuracy import ROW_COLUMNS, RUN, interrupts, last_rows
+from advtransfer.tables.accuracy import ROW_COLUMNS, RUN, interrupts
 from advtransfer.targets.catalogue import PAPER_TARGETS
 
 logger = logging.getLogger(__name__)
@@ -18,6 +20,10 @@ PROTOCOL = "paper"
 SOURCES = {0: "natural", 3: "l2_3", 4: "linf_4", 8: "linf_8"}
 FROM_SCRATCH = -1  # a source_eps that is no source: training without one, which is not part of the paper
 BLOCKS = (0, 1, 3, 9)
+
+# Table 5 as printed (resources/published/README.md), and the blocks that its models train.
+PRINTED = Path(__file__).resolve().parents[3] / "resources" / "published" / "table5.csv"
+PRINTED_BLOCKS = 3
 
 # The target's images for training: what the paper calls "all".
 ALL_IMAGES = {target: data_set.train for target, data_set in PAPER_TARGETS.items()}
@@ -146,7 +152,7 @@ def describe_schedules(rows: pd.DataFrame) -> list[str]:
         lines.append(
             f"{len(other)} models have not the paper's number of epochs (100 up to 1,600 images, else 150): "
             + ", ".join(f"{count} ended at epoch {last}" for last, count in counts.items())
-            + ". They are kept with their own last epoch, and are not used as published values."
+            + ". They are kept with their own last epoch."
         )
     mixed = runs.groupby(RUN[:-1])["last"].nunique()
     if (mixed > 1).any():
@@ -170,22 +176,18 @@ def describe_schedules(rows: pd.DataFrame) -> list[str]:
     return lines
 
 
-def table5_means(rows: pd.DataFrame) -> pd.DataFrame:
-    """The values of the paper's Table 5 that the log holds: target, images, source, published_percent, models.
+def printed_means(experiment: dict[str, Any], figure: str, printed: str | Path = PRINTED) -> pd.DataFrame:
+    """The means that the paper's Table 5 prints of the cells that a figure of the experiment draws.
 
-    published_percent: mean over seeds of the last epoch's test accuracy with 3 blocks unfrozen. Cells with a model that
-    has not the paper's number of epochs are left out: their means are not what the paper printed.
+    Columns target, images, source, printed_percent (mean last-epoch test accuracy over seeds with 3 blocks, percent), in the
+    order of the figure's cells. Cells that Table 5 has not are left out: other block counts, sizes, targets and sources, and all of
+    an experiment with another protocol than the paper's. printed: file of the printed values.
     """
-    last = last_rows(rows[(rows["protocol"] == PROTOCOL) & (rows["blocks"] == 3)])
     keys = ["target", "images", "source"]
-    last = last.assign(whole=last["epoch"] == last["images"].map(protocol_epochs))
-    means = last.groupby(keys, sort=False).agg(
-        published_percent=("test_accuracy", lambda accuracies: 100 * accuracies.mean()),
-        models=("seed", "size"),
-        whole=("whole", "all"),
-    )
-    means = means[means.pop("whole")].reset_index()
-    orders = {"target": list(ALL_IMAGES), "source": list(SOURCES.values())}
-    return means.sort_values(
-        keys, key=lambda column: column.map(orders[column.name].index) if column.name in orders else column
-    ).reset_index(drop=True)
+    shown = [cell for cell in cells(experiment, figure) if cell.blocks == PRINTED_BLOCKS]
+    if experiment["protocol"] != PROTOCOL:
+        shown = []
+    mine = pd.DataFrame([(cell.target, cell.images, cell.source) for cell in shown], columns=keys)
+    values = pd.read_csv(printed).set_index(keys)["printed_percent"]
+    found = [values.get(cell) for cell in mine.itertuples(index=False, name=None)]
+    return mine.assign(printed_percent=pd.Series(found, dtype="float64")).dropna(ignore_index=True)
