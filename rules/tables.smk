@@ -3,17 +3,21 @@
 
 rule published_rows:
     input:
-        f"results/downloads/{Path(config['published']['url']).name}",
+        lambda wildcards: inputs.published_log(config, wildcards.log),
     output:
-        inputs.PUBLISHED_ROWS,
+        "results/published/{log}.parquet",
     log:
-        "results/logs/published/rows.log",
+        "results/logs/published/{log}.log",
+    wildcard_constraints:
+        log=any_of(config["published"]),
     conda:
         "../envs/figures.yaml"
     params:
+        models=lambda wildcards: config["published"][wildcards.log]["models"],
         code=code_of("published_rows.py"),
     shell:
-        "python scripts/published_rows.py --log {input} --output {output}" f"{LOGGED}"
+        "python scripts/published_rows.py --log {input} --models {params.models} --output {output}"
+        f"{LOGGED}"
 
 
 rule table:

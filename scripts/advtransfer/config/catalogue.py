@@ -338,7 +338,7 @@ RESULTS = (
     ),
     Result(
         f"results/transfer/{_CELL}/seeds{{first}}-{{last}}.parquet",
-        "One row for each evaluated epoch of each fine-tuned model. `results/models/.../*.parquet` and `results/published/rows.parquet` (the "
+        "One row for each evaluated epoch of each fine-tuned model. `results/models/.../*.parquet` and `results/published/{log}.parquet` (the "
         "authors' logs) have the same columns.",
         columns.ROWS,
     ),

@@ -11,11 +11,12 @@ from statistics import fmean
 import pandas as pd
 import pytest
 
+from advtransfer.config.inputs import published_rows
 from advtransfer.errors import InputError
 from advtransfer.tables import published
 from advtransfer.tables.accuracy import ROW_COLUMNS, compare
 from advtransfer.tables.table5 import table5
-from experiments import selections
+from experiments import read_config, selections
 
 LABELS = {"natural": "natural", "l2_3": "L2", "linf_4": "Linf 4", "linf_8": "Linf 8"}
 EXPERIMENT = {
@@ -40,7 +41,7 @@ EXPERIMENT = {
         "images": [100, 1600],
     },
     "figures": selections(list(published.ALL_IMAGES)),
-    "rows": "results/published/rows.parquet",
+    "rows": "results/published/april.parquet",
     "seeds_per_job": [[6400, 5], [1_000_000_000, 1]],
 }
 
@@ -85,7 +86,34 @@ def test_units_names_and_order(tmp_path, name, caplog):
     assert (first["epoch"], first["seed"], first["seconds"]) == (21, 20_000_000, 12.5)
     assert (first["test_accuracy"], first["train_accuracy"]) == (0.125, 0.75)
     assert (first["test_loss"], first["train_loss"]) == (1.5, 0.5)
-    assert "4 lines; 1 of training from scratch" in caplog.messages[0]
+    assert "4 lines; 1 of another source_eps than the paper's dropped (1 of -1), 0 repeated" in caplog.messages[0]
+
+
+def test_six_unfrozen_blocks_are_nine(tmp_path):
+    rows = published.read_log(write(a_log(*({"unfrozen_blocks": code} for code in (6, 3, 1, 0))), tmp_path))
+    assert list(rows["blocks"]) == [0, 1, 3, 9]
+
+
+def test_other_epsilons_are_dropped_and_counted_whatever_else_their_lines_hold(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    others = {"source_eps": 0.25, "time": "n/a!", "num_training_images": 7}
+    rows = published.read_log(write(a_log({}, others, others, {"source_eps": 16}), tmp_path))
+    assert len(rows) == 1
+    assert rows["seconds"].dtype == float
+    assert "3 of another source_eps than the paper's dropped (2 of 0.25, 1 of 16)" in caplog.messages[0]
+    with pytest.raises(InputError, match=r"column source_eps: no line has one of 0, 3, 4, 8 \(2 of 0.25\)"):
+        published.read_log(write(a_log(others, others), tmp_path))
+
+
+def test_another_number_of_models_than_known_is_refused(tmp_path):
+    lines = [{"source_eps": epsilon, "epoch": epoch} for epsilon in (0, 3, 4, 8) for epoch in (1, 100)]
+    assert len(published.read_log(write(a_log(*lines), tmp_path), models=4)) == 8
+    with pytest.raises(InputError, match=r"column seed: 4 models .* hold 5; found 1 of natural, .*, 0 with 9 blocks;"):
+        published.read_log(write(a_log(*lines), tmp_path), models=5)
+    # One source under an unknown code.
+    lines[-2:] = [{"source_eps": 7, "epoch": epoch} for epoch in (1, 100)]
+    with pytest.raises(InputError, match=r"column source_eps: 3 models .* 0 of linf_8, .*other source_eps: 2 of 7\."):
+        published.read_log(write(a_log(*lines), tmp_path), models=4)
 
 
 def test_word_for_word_repetitions_count_once_and_contradictions_are_refused(tmp_path, caplog):
@@ -93,16 +121,21 @@ def test_word_for_word_repetitions_count_once_and_contradictions_are_refused(tmp
     rows = published.read_log(write(a_log({}, {}), tmp_path))
     assert len(rows) == 1
     assert "1 repeated word for word" in caplog.messages[0]
-    with pytest.raises(InputError, match=r"1 epoch\(s\) logged twice with different values, the first: l2_3 on svhn"):
+    with pytest.raises(
+        InputError, match=r"column epoch: 1 epoch\(s\) logged twice with different values, the first: l2_3 on svhn"
+    ):
         published.read_log(write(a_log({}, {"nat_prec1": 51.0}), tmp_path))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"source_eps": 5}, "column source_eps, line 3: .*5.* is not one of 0, 3, 4, 8"),
+        ({"source_eps": "four"}, "column source_eps, line 3: 'four' is not a finite number"),
         ({"target_ds": "stl10"}, "column target_ds, line 3: 'stl10' is not one of cifar100"),
-        ({"unfrozen_blocks": 6}, "column unfrozen_blocks, line 3"),
+        (
+            {"unfrozen_blocks": 9},
+            r"column unfrozen_blocks, line 3: '9' is not one of 0, 1, 3, 6 \(which stands for 9\)",
+        ),
         ({"num_training_images": 60_000}, "column num_training_images, line 3"),  # SVHN has 73,257
         ({"nat_prec1": float("nan")}, "column nat_prec1, line 3: .* is not a finite number"),
         ({"nat_loss": float("inf")}, "column nat_loss, line 3"),
@@ -120,6 +153,13 @@ def test_missing_columns_and_files(tmp_path):
         published.read_log(write(a_log({}).drop(columns="seed"), tmp_path))
     with pytest.raises(InputError, match="no such file"):
         published.read_log(tmp_path / "absent.csv")
+    for content in (b"", b"\xff\xfe\x00", b'a,b\n1,2,3\n4,5,6,7\n"'):
+        (tmp_path / "odd.csv").write_bytes(content)
+        with pytest.raises(InputError, match=r"odd\.csv: not a table in CSV"):
+            published.read_log(tmp_path / "odd.csv")
+    (tmp_path / "odd.csv.gz").write_bytes(b"plain")
+    with pytest.raises(InputError, match=r"odd\.csv\.gz: not a table in CSV"):
+        published.read_log(tmp_path / "odd.csv.gz")
 
 
 def test_odd_runs_are_described(tmp_path, caplog):
@@ -167,6 +207,12 @@ def test_printed_means_of_a_figures_cells():
     assert published.printed_means({**mine, "blocks": [0, 1]}, "fig5").empty
 
 
+def test_an_experiment_names_its_log_or_takes_the_first():
+    config = read_config()
+    for experiment, log in (("published", "april"), ("published_full", "full"), ("demo", "april")):
+        assert published_rows({**config, "experiment": experiment}) == f"results/published/{log}.parquet"
+
+
 def test_torch_is_not_imported():
     import subprocess
 
@@ -182,7 +228,7 @@ def log_file(shared: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def rows(log_file: Path) -> pd.DataFrame:
-    return published.read_log(log_file)
+    return published.read_log(log_file, models=read_config()["published"]["april"]["models"])
 
 
 @pytest.fixture(scope="module")
