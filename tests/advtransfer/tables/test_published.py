@@ -41,7 +41,7 @@ EXPERIMENT = {
         "images": [100, 1600],
     },
     "figures": selections(list(published.ALL_IMAGES)),
-    "rows": "results/published/april.parquet",
+    "rows": "results/published/rows.parquet",
     "seeds_per_job": [[6400, 5], [1_000_000_000, 1]],
 }
 
