@@ -29,7 +29,9 @@ def checked_experiment():
         check(config, Path(workflow.basedir) / "rules" / "config.schema.yaml")
         targets = config["experiments"][config["experiment"]]["targets"]
         counts = {target: inputs.counts_of(config, target) for target in targets}
-        experiment = resolve.resolve_experiment(config, counts, inputs.PUBLISHED_ROWS)
+        experiment = resolve.resolve_experiment(
+            config, counts, inputs.published_rows(config)
+        )
         return experiment, resolve_inspection(config, experiment, counts), counts
     except InputError as error:
         raise WorkflowError(str(error)) from None

@@ -3,17 +3,21 @@
 
 rule published_rows:
     input:
-        f"results/downloads/{Path(config['published']['url']).name}",
+        lambda wildcards: inputs.published_log(config, wildcards.log),
     output:
-        inputs.PUBLISHED_ROWS,
+        "results/published/{log}.parquet",
     log:
-        "results/logs/published/rows.log",
+        "results/logs/published/{log}.log",
+    wildcard_constraints:
+        log=any_of(config["published"]),
     conda:
         "../envs/figures.yaml"
     params:
+        models=lambda wildcards: config["published"][wildcards.log]["models"],
         code=code_of("published_rows.py"),
     shell:
-        "python scripts/published_rows.py --log {input} --output {output}" f"{LOGGED}"
+        "python scripts/published_rows.py --log {input} --models {params.models} --output {output}"
+        f"{LOGGED}"
 
 
 rule table:
@@ -21,7 +25,7 @@ rule table:
         rows=lambda wildcards: inputs.experiment_rows(
             EXPERIMENT, wildcards.experiment, wildcards.figure
         ),
-        # The paper's own values, which only table 5 shows beside ours.
+        # The values that the paper prints, which only table 5 shows beside ours.
         published=lambda wildcards: (
             "resources/published/table5.csv" if wildcards.figure == "table5" else []
         ),
@@ -50,14 +54,17 @@ rule table5:
     output:
         csv="figures/table5.csv",
         markdown="figures/table5.md",
+        latex="figures/table5.tex",
     log:
         "results/logs/figures/table5.log",
     conda:
         "../envs/figures.yaml"
     params:
         experiment=shown("table5"),
+        epochs=as_json(resolve.planned_epochs(config, EXPERIMENT)),
         code=code_of("table5.py"),
     shell:
         "cp {input} {output.csv} && python scripts/table5.py --table {input}"
-        " --experiment {params.experiment:q} --markdown {output.markdown}"
+        " --experiment {params.experiment:q} --epochs {params.epochs:q}"
+        " --markdown {output.markdown} --latex {output.latex}"
         f"{LOGGED}"

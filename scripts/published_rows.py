@@ -1,27 +1,20 @@
-"""Turn the authors' log into rows, or into the values of the paper's Table 5 that it holds."""
+"""Turn a log of the paper's authors into rows."""
 
 import argparse
 
 from advtransfer.artefacts import save_table
 from advtransfer.command_line import command_line
-from advtransfer.tables.published import read_log, table5_means
+from advtransfer.tables.published import read_log
 
 
 def main() -> None:
     """Parse, read, save."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--log", required=True, help="the authors' consolidated_results.csv, plain or .gz")
-    parser.add_argument("--output", help="rows to write (.parquet)")
-    parser.add_argument("--table5", help="published values to write (.csv)")
+    parser.add_argument("--log", required=True, help="the authors' log, .csv or .csv.gz")
+    parser.add_argument("--models", type=int, help="how many fine-tuned models it is known to hold")
+    parser.add_argument("--output", required=True, help="rows to write (.parquet)")
     arguments = parser.parse_args()
-    if not (arguments.output or arguments.table5):
-        parser.error("give --output, --table5 or both")
-    rows = read_log(arguments.log)
-    if arguments.output:
-        save_table(arguments.output, rows)
-    if arguments.table5:
-        # Ten decimals of a percentage: what float64 means of float32 logs carry, alike on every machine.
-        save_table(arguments.table5, table5_means(rows).round(10))
+    save_table(arguments.output, read_log(arguments.log, arguments.models))
 
 
 if __name__ == "__main__":

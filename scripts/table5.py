@@ -1,4 +1,4 @@
-"""Write table 5 as Markdown: accuracy by target, size and source, the published value beside ours."""
+"""Write table 5 as Markdown and as LaTeX: accuracy by target, size and source, the published value beside ours."""
 
 import argparse
 import json
@@ -7,19 +7,22 @@ import pandas as pd
 
 from advtransfer.artefacts import whole_file
 from advtransfer.command_line import command_line
-from advtransfer.tables.table5 import render
+from advtransfer.tables.table5 import latex, markdown
 
 
 def main() -> None:
-    """Parse, read the table, write Markdown."""
+    """Parse, read the table, write it twice."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", required=True, help="table 5 (.csv)")
     parser.add_argument("--experiment", type=json.loads, required=True, help="the experiment, resolved, as JSON")
-    parser.add_argument("--markdown", required=True, help="file to write")
+    parser.add_argument("--epochs", type=json.loads, required=True, help="{images: the protocol's epochs}, as JSON")
+    parser.add_argument("--markdown", required=True, help="file to write (.md)")
+    parser.add_argument("--latex", required=True, help="file to write (.tex)")
     arguments = parser.parse_args()
-    text = render(pd.read_csv(arguments.table), arguments.experiment)
-    with whole_file(arguments.markdown) as part:
-        part.write_text(text, encoding="utf-8")
+    table = pd.read_csv(arguments.table, dtype={"epochs": str})
+    for path, form in ((arguments.markdown, markdown), (arguments.latex, latex)):
+        with whole_file(path) as part:
+            part.write_text(form(table, arguments.experiment, arguments.epochs), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,18 @@
 """What a user meets first: mistakes, the size of the paper's grid, the authors' logs, real images."""
 
 import gzip
+import hashlib
 import shutil
 import zipfile
 
 import pandas as pd
 import pytest
+import yaml
 
 from advtransfer.config.catalogue import DRAWN
+from advtransfer.tables.published import ALL_IMAGES, SIZES
+
+TABLE5 = ["target", "images", "source", "accuracy_percent", "models", "published_percent", "epochs"]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +92,7 @@ def test_the_authors_logs_through_our_figures(fresh, shared):
     fresh.snakemake("figures/fig2.pdf", "figures/table5.csv", *mirror)
     assert fresh.planned("figures/fig2.pdf", "figures/table5.csv", *mirror) == {}
     table = pd.read_csv(fresh.folder / "figures/table5.csv")
-    assert list(table.columns) == ["target", "images", "source", "accuracy_percent", "models", "published_percent"]
+    assert list(table.columns) == TABLE5
 
     with gzip.open(shared / "reference" / "consolidated_results.csv.gz") as file:
         log = pd.read_csv(file)
@@ -99,8 +104,89 @@ def test_the_authors_logs_through_our_figures(fresh, shared):
     for row in table.itertuples():
         expected = means[(row.target, row.images, sources[row.source])]
         assert row.accuracy_percent == pytest.approx(expected, abs=1e-9)
-    small = table[table["images"] <= 1600]
-    assert (small["accuracy_percent"] - small["published_percent"]).abs().max() < 0.005
+    assert table["published_percent"].notna().all()
+    small = table["images"] <= 1600
+    assert (table["accuracy_percent"] - table["published_percent"])[small].abs().max() < 0.00501
+    assert set(table["epochs"][small]) == {"100"}
+    assert not set(table["epochs"]) & {"150"}
+    for file in ("figures/table5.md", "figures/table5.tex"):
+        assert "Trained for other epochs" in (fresh.folder / file).read_text()
+
+
+def made_up_accuracy(source: int, target: int, size: int, blocks: int, seed: int) -> float:
+    """Test accuracy of a model of the made-up log after its last epoch, percent; by positions, the blocks by their number."""
+    return 20 + 5 * target + 4 * size + 1.5 * source + 0.25 * blocks + 0.5 * seed
+
+
+def write_made_up_log(path) -> None:
+    """All 7,776 models in the form of the authors' complete log: two epochs of each, 9 blocks as 6, and lines of no source of the paper."""
+    lines = [
+        ",epoch,nat_prec1,adv_prec1,nat_loss,adv_loss,train_prec1,train_loss,time,source_eps,target_ds,num_training_images,"
+        "unfrozen_blocks,seed"
+    ]
+    for source, epsilon in enumerate((0, 3, 4, 8)):
+        for target, (name, whole) in enumerate(ALL_IMAGES.items()):
+            for size, images in enumerate((*SIZES, whole)):
+                for blocks, code in ((0, 0), (1, 1), (3, 3), (9, 6)):
+                    for seed in range(10 if images <= 6400 else 5 if images <= 25_600 else 1):
+                        last = made_up_accuracy(source, target, size, blocks, seed)
+                        end = 100 if images <= 1600 else 150
+                        cell = f"{epsilon},{name},{images},{code},{20_000_000 + 100_000 * seed}"
+                        lines.append(f"0,1,{last - 5},-1.0,2.5,-1.0,30.0,2.25,1.5,{cell}")
+                        lines.append(f"1,{end},{last},-1.0,0.5,-1.0,90.0,0.25,150.5,{cell}")
+    lines.append("0,100,50.0,-1.0,0.5,-1.0,90.0,0.25,150.5,-1,svhn,200,-1,-1")
+    lines += ["0,100,50.0,-1.0,0.5,-1.0,90.0,0.25,150.5,1,svhn,200,3,20000000"] * 2
+    path.write_text("\n".join([*lines, ""]))
+
+
+def test_the_authors_complete_logs_through_our_figures(fresh):
+    """On a made-up file of their form, in a mirror folder: verified by its git blob id, read whole, drawn."""
+    mirror = fresh.folder / "mirror"
+    mirror.mkdir()
+    write_made_up_log(mirror / "full_data.csv")
+    content = (mirror / "full_data.csv").read_bytes()
+    blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    (fresh.folder / "made_up.yaml").write_text(yaml.safe_dump({"published": {"full": {"hash": f"git:{blob}"}}}))
+    wanted = ["figures/fig2.pdf", "figures/table5.csv", "results/tables/published_full/fig10.csv"]
+    run = [*wanted, "--configfile", "made_up.yaml", "--config", "experiment=published_full", f"mirror={mirror}"]
+    fresh.snakemake(*run)
+    assert fresh.planned(*run) == {}
+    assert (
+        "3 of another source_eps than the paper's dropped (1 of -1, 2 of 1), 0 repeated word for word; 15552 rows of 7776 models"
+        in (fresh.folder / "results/logs/published/full.log").read_text()
+    )
+
+    table = pd.read_csv(fresh.folder / "figures/table5.csv")
+    assert list(table.columns) == TABLE5
+    assert len(table) == 240
+    sources, targets = ["natural", "l2_3", "linf_4", "linf_8"], list(ALL_IMAGES)
+    for row in table.itertuples():
+        models = 10 if row.images <= 6400 else 5 if row.images <= 25_600 else 1
+        size = [*SIZES, ALL_IMAGES[row.target]].index(row.images)
+        first = made_up_accuracy(sources.index(row.source), targets.index(row.target), size, 3, 0)
+        assert row.accuracy_percent == pytest.approx(first + 0.5 * (models - 1) / 2, abs=1e-9)
+        assert (row.models, row.epochs) == (models, 100 if row.images <= 1600 else 150)
+    assert table["published_percent"].notna().all()
+    for file in ("figures/table5.md", "figures/table5.tex"):
+        assert "Trained for other epochs" not in (fresh.folder / file).read_text()
+
+    drawn = pd.read_csv(fresh.folder / "results/tables/published_full/fig2.csv")
+    assert (drawn["quantity"].value_counts()[["accuracy", "delta"]] == [120, 60]).all()
+    assert "missing" not in set(drawn["quantity"])
+    assert drawn["mean"][drawn["quantity"] == "delta"].to_numpy() == pytest.approx(0.015)
+    every = pd.read_csv(fresh.folder / "results/tables/published_full/fig10.csv")
+    assert "missing" not in set(every["quantity"])
+    assert (every["blocks"][every["quantity"] == "accuracy"].value_counts()[[0, 1, 3, 9]] == 240).all()
+
+    # A file of another content is not taken for it.
+    (mirror / "full_data.csv").write_bytes(content.replace(b",8,mnist,100,6,", b",8,mnist,100,9,", 1))
+    (fresh.folder / "results/downloads/full_data.csv").unlink()
+    url = {"published": {"full": {"hash": f"git:{blob}", "url": "http://127.0.0.1:9/full_data.csv"}}}
+    (fresh.folder / "made_up.yaml").write_text(yaml.safe_dump(url))
+    result = fresh.snakemake("results/downloads/full_data.csv", *run[3:], check=False)
+    assert result.returncode != 0
+    assert f"not {blob}" in result.stdout
+    assert not (fresh.folder / "results/downloads/full_data.csv").exists()
 
 
 def test_real_images_are_fine_tuned(fresh, shared):

@@ -284,7 +284,7 @@ _ENTRIES = (
         "table5.table5",
         columns=columns.TABLE5,
         selection=Selection(ROLES, (3,)),
-        endings=("csv", "md"),
+        endings=("csv", "md", "tex"),
     ),
 )
 CATALOGUE = {entry.name: entry for entry in _ENTRIES}
@@ -338,7 +338,7 @@ RESULTS = (
     ),
     Result(
         f"results/transfer/{_CELL}/seeds{{first}}-{{last}}.parquet",
-        "One row for each evaluated epoch of each fine-tuned model. `results/models/.../*.parquet` and `results/published/rows.parquet` (the "
+        "One row for each evaluated epoch of each fine-tuned model. `results/models/.../*.parquet` and `results/published/{log}.parquet` (the "
         "authors' logs) have the same columns.",
         columns.ROWS,
     ),

@@ -61,16 +61,20 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
 
 def _check_downloads(config: Mapping[str, Any]) -> None:
     """Two downloads under one name would be one file, and one of the two sources another network than it says."""
-    owners = {Path(config["published"]["url"]).name: "published.url"}
-    for name, source in config["sources"].items():
-        if source["kind"] == "download":
-            key = f"sources.{name}.file"
-            if source["file"] in owners:
-                raise InputError(
-                    f"config: {key}: found '{source['file']}', which is the file of {owners[source['file']]} too. "
-                    "Give each download a name of its own."
-                )
-            owners[source["file"]] = key
+    files = {f"published.{name}.url": Path(log["url"]).name for name, log in config["published"].items()}
+    files |= {
+        f"sources.{name}.file": source["file"]
+        for name, source in config["sources"].items()
+        if source["kind"] == "download"
+    }
+    owners: dict[str, str] = {}
+    for key, file in files.items():
+        if file in owners:
+            raise InputError(
+                f"config: {key}: found '{file}', which is the file of {owners[file]} too. "
+                "Give each download a name of its own."
+            )
+        owners[file] = key
 
 
 def _deepest(error: ValidationError) -> ValidationError:
@@ -124,6 +128,12 @@ def _check_threat(threat: Mapping[str, Any], key: str) -> None:
 def _check_experiment(config: Mapping[str, Any], name: str, experiment: Mapping[str, Any]) -> None:
     key = f"experiments.{name}"
     require_known(experiment["protocol"], config["protocols"], f"{key}.protocol", "protocol")
+    if "log" in experiment:
+        require_known(experiment["log"], config["published"], f"{key}.log", "log")
+        if experiment.get("rows") != "published":
+            raise InputError(
+                f"config: {key}.log: found '{experiment['log']}', but its rows are computed. Remove 'log', or set 'rows: published'."
+            )
     for role, source in experiment["sources"].items():
         require_known(source, config["sources"], f"{key}.sources.{role}", "source")
     if "natural" not in experiment["sources"]:

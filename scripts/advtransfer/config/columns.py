@@ -39,7 +39,8 @@ TABLE5 = {
     "source": "the source network",
     "accuracy_percent": "mean test accuracy after the last epoch with 3 blocks, percent",
     "models": "models behind the mean",
-    "published_percent": "the paper's value, percent; empty where there is none",
+    "published_percent": "printed in the paper, percent; empty where there is none",
+    "epochs": "last epochs of the models behind the mean",
 }
 SHARES = {
     "queries": 'images whose loss is influenced: "train" or "test"',

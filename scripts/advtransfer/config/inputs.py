@@ -18,8 +18,6 @@ from advtransfer.targets.listing import count, fingerprint
 # The part of what an experiment looks into, by what a figure is drawn from.
 PART_OF = {"influence": "influence", "influence_all": "influence", "networks": "visualisation"}
 NO_NETWORKS = "has no networks to look into: it needs sources 'natural' and 'robust', and rows that are computed"
-# The one file that holds all rows of an experiment that takes the authors' own.
-PUBLISHED_ROWS = "results/published/rows.parquet"
 
 
 def counts_of(config: Mapping[str, Any], target: str) -> dict[str, int]:
@@ -44,13 +42,24 @@ def checkpoint(config: Mapping[str, Any], source: str) -> str:
 
 def downloads(config: Mapping[str, Any]) -> dict[str, dict[str, str | None]]:
     """{file: {"url", "hash"}} of everything that is downloaded; hash is null where none is published."""
-    log = config["published"]
     files = {
         entry["file"]: {"url": entry["url"], "hash": entry["hash"]}
         for entry in config["sources"].values()
         if entry["kind"] == "download"
     }
-    return {**files, Path(log["url"]).name: {"url": log["url"], "hash": f"sha256:{log['sha256']}"}}
+    logs = {Path(log["url"]).name: {"url": log["url"], "hash": log["hash"]} for log in config["published"].values()}
+    return {**files, **logs}
+
+
+def published_log(config: Mapping[str, Any], name: str) -> str:
+    """Where a log of the authors lies once it is downloaded."""
+    return f"results/downloads/{Path(config['published'][name]['url']).name}"
+
+
+def published_rows(config: Mapping[str, Any]) -> str:
+    """The one file of rows of the chosen experiment, should it take the authors' own: those of the log it names, or of the first."""
+    log = config["experiments"][config["experiment"]].get("log", next(iter(config["published"])))
+    return f"results/published/{log}.parquet"
 
 
 def known_sources(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> list[str]:

@@ -207,6 +207,12 @@ def resolve_protocol(config: Mapping[str, Any], name: str, images: int) -> dict[
     }
 
 
+def planned_epochs(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> dict[str, int]:
+    """{number of images, as text: the protocol's epochs} for every size of an experiment, itself resolved."""
+    sizes = sorted({images for pairs in experiment["sizes"].values() for images, _ in pairs})
+    return {str(images): resolve_protocol(config, experiment["protocol"], images)["epochs"] for images in sizes}
+
+
 def resolve_source(settings: Mapping[str, Any]) -> dict[str, Any]:
     """A source's entry as jobs get it: every epsilon a number, what only names or labels the source left out."""
     resolved = {key: value for key, value in settings.items() if key not in SHOWN_ONLY}

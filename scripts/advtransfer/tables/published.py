@@ -1,23 +1,30 @@
-"""The authors' own logs as rows, and the part of the paper's Table 5 that these logs hold.
+"""The authors' own logs as rows, and the values that the paper's Table 5 prints.
 
-The log is `results/consolidated_results.csv` of the authors' repository: one line per evaluated epoch of a model.
+A log is a CSV file of the authors' repository, one line per evaluated epoch of a model; config.yaml (`published`) names them, and
+resources/published/README.md says what they hold.
 """
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from advtransfer.config.grid import cells
 from advtransfer.errors import InputError
-from advtransfer.tables.accuracy import ROW_COLUMNS, RUN, interrupts, last_rows
+from advtransfer.tables.accuracy import ROW_COLUMNS, RUN, interrupts
 from advtransfer.targets.catalogue import PAPER_TARGETS
 
 logger = logging.getLogger(__name__)
 
 PROTOCOL = "paper"
 SOURCES = {0: "natural", 3: "l2_3", 4: "linf_4", 8: "linf_8"}
-FROM_SCRATCH = -1  # a source_eps that is no source: training without one, which is not part of the paper
-BLOCKS = (0, 1, 3, 9)
+# unfrozen_blocks: bottleneck blocks. The authors wrote 6 for the 9 blocks of layer3 and layer4.
+BLOCKS = {0: 0, 1: 1, 3: 3, 6: 9}
+
+# Table 5 as printed (resources/published/README.md), and the blocks that its models train.
+PRINTED = Path(__file__).resolve().parents[3] / "resources" / "published" / "table5.csv"
+PRINTED_BLOCKS = 3
 
 # The target's images for training: what the paper calls "all".
 ALL_IMAGES = {target: data_set.train for target, data_set in PAPER_TARGETS.items()}
@@ -37,67 +44,84 @@ COLUMNS = {
     "train_loss": "train_loss",
     "time": "seconds",
 }
-WHOLE = ("source_eps", "unfrozen_blocks", "num_training_images", "seed", "epoch")
+WHOLE = ("unfrozen_blocks", "num_training_images", "seed", "epoch")
 
 
-def read_log(path: str | Path) -> pd.DataFrame:
-    """The rows of the authors' log (CSV, plain or .gz), sorted by source, target, blocks, images, seed and epoch.
+def read_log(path: str | Path, models: int | None = None) -> pd.DataFrame:
+    """The rows of a log of the authors (CSV, plain or .gz), sorted by source, target, blocks, images, seed and epoch.
 
     Accuracies become fractions, losses stay in nats, `seconds` is the log's `time`: seconds since the run began. Lines
-    of source_eps -1 are dropped. A line that repeats another word for word counts once; two different lines for one
-    epoch of one model are an error, as nothing says which is the right one. What was read, dropped and found odd is logged.
+    of another source_eps than the paper's sources have (-1: training from scratch) are dropped. A line that repeats another word
+    for word counts once; two different lines for one epoch of one model are an error, as nothing says which is the right one.
+    What was read, dropped and found odd is logged. models: how many fine-tuned models the log is known to hold.
 
-    Raises InputError where the file or a column is missing, a value is not a finite number or out of its range, or a
-    source, target, block count or size is not the paper's.
+    Raises InputError, which names the column, where one is missing, a value is not a finite number or out of its range, a target,
+    block count or size is not the paper's, or the log holds another number of models; and where there is no file.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file. Download the authors' log first, or correct the path.")
-    raw = pd.read_csv(path)
+    try:
+        raw = pd.read_csv(path)
+    except (ValueError, OSError, EOFError) as error:  # pandas' own errors are ValueErrors, and so are those of UTF-8
+        raise InputError(f"{path}: not a table in CSV ({' '.join(str(error).split())}). Download it again.") from None
     missing = [column for column in COLUMNS if column not in raw]
     if missing:
         raise InputError(
             f"{path}: column(s) {', '.join(missing)} missing; found {', '.join(map(str, raw.columns))}. "
-            "Use results/consolidated_results.csv of the authors' repository."
+            "Use a log that config.yaml names under 'published'."
         )
     raw = raw[list(COLUMNS)]
+    read = len(raw)
+    _require_numbers(raw, "source_eps", path)
+    others = raw["source_eps"][~raw["source_eps"].isin(list(SOURCES))].value_counts().sort_index()
+    dropped = ", ".join(f"{count} of {epsilon:g}" for epsilon, count in others.items()) or "none"
+    raw = raw[raw["source_eps"].isin(list(SOURCES))]
+    if raw.empty:
+        raise InputError(
+            f"{path}: column source_eps: no line has one of {', '.join(map(str, SOURCES))} ({dropped}). Use a log that "
+            "config.yaml names under 'published'."
+        )
     for column in COLUMNS:
         if column != "target_ds":
             _require_numbers(raw, column, path)
-    read = len(raw)
-    raw = raw[raw["source_eps"] != FROM_SCRATCH]
-    scratch = read - len(raw)
+            # A word on a line that is dropped makes the whole column one of texts.
+            raw[column] = pd.to_numeric(raw[column])
+    kept = len(raw)
     raw = raw.drop_duplicates()
-    repeated = read - scratch - len(raw)
+    repeated = kept - len(raw)
 
-    _require_known(raw, "source_eps", raw["source_eps"].isin(list(SOURCES)), SOURCES, path)
     _require_known(raw, "target_ds", raw["target_ds"].isin(list(ALL_IMAGES)), ALL_IMAGES, path)
-    _require_known(raw, "unfrozen_blocks", raw["unfrozen_blocks"].isin(BLOCKS), BLOCKS, path)
+    codes = [code if code == blocks else f"{code} (which stands for {blocks})" for code, blocks in BLOCKS.items()]
+    _require_known(raw, "unfrozen_blocks", raw["unfrozen_blocks"].isin(list(BLOCKS)), codes, path)
     everything = raw["num_training_images"] == raw["target_ds"].map(ALL_IMAGES)
     sizes = [*SIZES, "all images of the target"]
     _require_known(raw, "num_training_images", raw["num_training_images"].isin(SIZES) | everything, sizes, path)
     for column in ("nat_prec1", "train_prec1"):
         _require_known(raw, column, raw[column].between(0, 100), ["0 to 100 percent"], path)
 
-    rows = raw.astype(dict.fromkeys(WHOLE, "int64")).rename(columns=COLUMNS)
+    rows = raw.astype(dict.fromkeys((*WHOLE, "source_eps"), "int64")).rename(columns=COLUMNS)
     rows["source"] = rows["source"].map(SOURCES)
+    rows["blocks"] = rows["blocks"].map(BLOCKS)
     rows[["test_accuracy", "train_accuracy"]] /= 100
     rows.insert(0, "protocol", PROTOCOL)
     twice = rows.duplicated([*RUN, "epoch"])
     if twice.any():
         first = rows[twice].iloc[0]
         raise InputError(
-            f"{path}: {int(twice.sum())} epoch(s) logged twice with different values, the first: {first['source']} on "
+            f"{path}: column epoch: {int(twice.sum())} epoch(s) logged twice with different values, the first: {first['source']} on "
             f"{first['target']}, {first['blocks']} blocks, {first['images']} images, seed {first['seed']}, epoch "
             f"{first['epoch']}. Keep one line for each."
         )
+    if models is not None:
+        _require_models(rows, models, dropped, path)
     ranks = {"source": list(SOURCES.values()), "target": list(ALL_IMAGES)}
     rows = rows.sort_values(
         [*RUN, "epoch"], key=lambda column: column.map(ranks[column.name].index) if column.name in ranks else column
     )
     rows = rows[ROW_COLUMNS].reset_index(drop=True)
     logger.info(
-        f"{path}: {read} lines; {scratch} of training from scratch (source_eps {FROM_SCRATCH}, not in the paper) "
-        f"dropped, {repeated} repeated word for word; {len(rows)} rows of {len(rows.drop_duplicates(RUN))} models."
+        f"{path}: {read} lines; {read - kept} of another source_eps than the paper's dropped ({dropped}), {repeated} repeated "
+        f"word for word; {len(rows)} rows of {len(rows.drop_duplicates(RUN))} models."
     )
     for line in describe_schedules(rows):
         logger.info(f"{path}: {line}")
@@ -112,7 +136,7 @@ def _require_numbers(raw: pd.DataFrame, column: str, path: str | Path) -> None:
     if bad.any():
         kind = "a whole number" if column in WHOLE else "a finite number"
         raise InputError(
-            f"{path}: column {column}, line {int(bad.idxmax()) + 2}: {raw[column][bad.idxmax()]!r} is not {kind}. "
+            f"{path}: column {column}, line {int(bad.idxmax()) + 2}: '{raw[column][bad.idxmax()]}' is not {kind}. "
             "Download the file again, or correct it."
         )
 
@@ -121,8 +145,22 @@ def _require_known(raw: pd.DataFrame, column: str, known: pd.Series, choices: ob
     if not known.all():
         line = int((~known).idxmax())
         raise InputError(
-            f"{path}: column {column}, line {line + 2}: {raw[column][line]!r} is not one of "
+            f"{path}: column {column}, line {line + 2}: '{raw[column][line]}' is not one of "
             f"{', '.join(map(str, choices))}. Remove these lines, or use the log of the paper."
+        )
+
+
+def _require_models(rows: pd.DataFrame, models: int, dropped: str, path: str | Path) -> None:
+    runs = rows.drop_duplicates(RUN)
+    if len(runs) != models:
+        by_source, by_blocks = runs["source"].value_counts(), runs["blocks"].value_counts()
+        held = [f"{by_source.get(source, 0):,} of {source}" for source in SOURCES.values()]
+        held += [f"{by_blocks.get(blocks, 0):,} with {blocks} blocks" for blocks in BLOCKS.values()]
+        column = "seed" if len(by_source) == len(SOURCES) else "source_eps"
+        raise InputError(
+            f"{path}: column {column}: {len(runs):,} models (seeds of all sources, targets, sizes and block counts), but this log is "
+            f"known to hold {models:,}; found {', '.join(held)}; lines of other source_eps: {dropped}. Download the file again, or "
+            "correct 'models' of the log in config.yaml."
         )
 
 
@@ -146,7 +184,7 @@ def describe_schedules(rows: pd.DataFrame) -> list[str]:
         lines.append(
             f"{len(other)} models have not the paper's number of epochs (100 up to 1,600 images, else 150): "
             + ", ".join(f"{count} ended at epoch {last}" for last, count in counts.items())
-            + ". They are kept with their own last epoch, and are not used as published values."
+            + ". They are kept with their own last epoch."
         )
     mixed = runs.groupby(RUN[:-1])["last"].nunique()
     if (mixed > 1).any():
@@ -170,22 +208,18 @@ def describe_schedules(rows: pd.DataFrame) -> list[str]:
     return lines
 
 
-def table5_means(rows: pd.DataFrame) -> pd.DataFrame:
-    """The values of the paper's Table 5 that the log holds: target, images, source, published_percent, models.
+def printed_means(experiment: dict[str, Any], figure: str, printed: str | Path = PRINTED) -> pd.DataFrame:
+    """The means that the paper's Table 5 prints of the cells that a figure of the experiment draws.
 
-    published_percent: mean over seeds of the last epoch's test accuracy with 3 blocks unfrozen. Cells with a model that
-    has not the paper's number of epochs are left out: their means are not what the paper printed.
+    Columns target, images, source, printed_percent (mean last-epoch test accuracy over seeds with 3 blocks, percent), in the
+    order of the figure's cells. Cells that Table 5 has not are left out: other block counts, sizes, targets and sources, and all of
+    an experiment with another protocol than the paper's. printed: file of the printed values.
     """
-    last = last_rows(rows[(rows["protocol"] == PROTOCOL) & (rows["blocks"] == 3)])
     keys = ["target", "images", "source"]
-    last = last.assign(whole=last["epoch"] == last["images"].map(protocol_epochs))
-    means = last.groupby(keys, sort=False).agg(
-        published_percent=("test_accuracy", lambda accuracies: 100 * accuracies.mean()),
-        models=("seed", "size"),
-        whole=("whole", "all"),
-    )
-    means = means[means.pop("whole")].reset_index()
-    orders = {"target": list(ALL_IMAGES), "source": list(SOURCES.values())}
-    return means.sort_values(
-        keys, key=lambda column: column.map(orders[column.name].index) if column.name in orders else column
-    ).reset_index(drop=True)
+    shown = [cell for cell in cells(experiment, figure) if cell.blocks == PRINTED_BLOCKS]
+    if experiment["protocol"] != PROTOCOL:
+        shown = []
+    mine = pd.DataFrame([(cell.target, cell.images, cell.source) for cell in shown], columns=keys)
+    values = pd.read_csv(printed).set_index(keys)["printed_percent"]
+    found = [values.get(cell) for cell in mine.itertuples(index=False, name=None)]
+    return mine.assign(printed_percent=pd.Series(found, dtype="float64")).dropna(ignore_index=True)

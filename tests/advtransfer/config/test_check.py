@@ -36,7 +36,7 @@ def change(config, path, value):
 
 
 def test_the_projects_own_configuration_is_right(config):
-    for experiment in ("demo", "published", "slice", "paper", "ladder", "mine"):
+    for experiment in ("demo", "published", "published_full", "slice", "paper", "ladder", "mine"):
         config["experiment"] = experiment
         assert resolved(config)["name"] == experiment
 
@@ -45,7 +45,7 @@ def test_the_projects_own_configuration_is_right(config):
     ("path", "value", "message"),
     [
         ("experiment", "papr", "config: experiment: no experiment is named 'papr'. Did you mean 'paper'?"),
-        ("experiment", "xyz", "no experiment is named 'xyz'. Choose one of: demo, published, slice, paper, ladder, mine."),
+        ("experiment", "xyz", "no experiment is named 'xyz'. Choose one of: demo, published, published_full, slice, paper, ladder, mine."),
         ("sorces", {}, "config: top level: unknown key 'sorces'. Did you mean 'sources'?"),
         ("protocols.demo.learning_rte", 0.1, "config: protocols.demo: unknown key 'learning_rte'. Did you mean 'learning_rate'?"),
         ("protocols.demo.learning_rate", KeyError, "config: protocols.demo: key 'learning_rate' is missing. Add it."),
@@ -106,6 +106,26 @@ def test_mistakes(config, path, value, message):
             "epsilon.images: found 7, which is not a size of every target. Choose",
         ),
         ("sources.mini_l2.published_accuracy_percent", 101, "Give a percentage"),
+        (
+            "experiments.published.log",
+            "fall",
+            "config: experiments.published.log: no log is named 'fall'. Did you mean 'full'?",
+        ),
+        (
+            "experiments.mine.log",
+            "full",
+            "config: experiments.mine.log: found 'full', but its rows are computed. Remove 'log'",
+        ),
+        (
+            "published.full.hash",
+            "md5:0123",
+            "config: published.full.hash: found 'md5:0123'. Give 'sha256:' and 64 hexadecimal digits",
+        ),
+        (
+            "published.full.url",
+            "https://a.b/consolidated_results.csv",
+            "config: published.full.url: found 'consolidated_results.csv', which is the file of published.april.url too.",
+        ),
     ],
 )
 def test_mistakes_about_robustness_and_families(config, path, value, message):

@@ -11,11 +11,12 @@ from statistics import fmean
 import pandas as pd
 import pytest
 
+from advtransfer.config.inputs import published_rows
 from advtransfer.errors import InputError
 from advtransfer.tables import published
 from advtransfer.tables.accuracy import ROW_COLUMNS, compare
-from advtransfer.tables.table5 import PUBLISHED, table5
-from experiments import selections
+from advtransfer.tables.table5 import table5
+from experiments import read_config, selections
 
 LABELS = {"natural": "natural", "l2_3": "L2", "linf_4": "Linf 4", "linf_8": "Linf 8"}
 EXPERIMENT = {
@@ -86,7 +87,34 @@ def test_units_names_and_order(tmp_path, name, caplog):
     assert (first["epoch"], first["seed"], first["seconds"]) == (21, 20_000_000, 12.5)
     assert (first["test_accuracy"], first["train_accuracy"]) == (0.125, 0.75)
     assert (first["test_loss"], first["train_loss"]) == (1.5, 0.5)
-    assert "4 lines; 1 of training from scratch" in caplog.messages[0]
+    assert "4 lines; 1 of another source_eps than the paper's dropped (1 of -1), 0 repeated" in caplog.messages[0]
+
+
+def test_six_unfrozen_blocks_are_nine(tmp_path):
+    rows = published.read_log(write(a_log(*({"unfrozen_blocks": code} for code in (6, 3, 1, 0))), tmp_path))
+    assert list(rows["blocks"]) == [0, 1, 3, 9]
+
+
+def test_other_epsilons_are_dropped_and_counted_whatever_else_their_lines_hold(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    others = {"source_eps": 0.25, "time": "n/a!", "num_training_images": 7}
+    rows = published.read_log(write(a_log({}, others, others, {"source_eps": 16}), tmp_path))
+    assert len(rows) == 1
+    assert rows["seconds"].dtype == float
+    assert "3 of another source_eps than the paper's dropped (2 of 0.25, 1 of 16)" in caplog.messages[0]
+    with pytest.raises(InputError, match=r"column source_eps: no line has one of 0, 3, 4, 8 \(2 of 0.25\)"):
+        published.read_log(write(a_log(others, others), tmp_path))
+
+
+def test_another_number_of_models_than_known_is_refused(tmp_path):
+    lines = [{"source_eps": epsilon, "epoch": epoch} for epsilon in (0, 3, 4, 8) for epoch in (1, 100)]
+    assert len(published.read_log(write(a_log(*lines), tmp_path), models=4)) == 8
+    with pytest.raises(InputError, match=r"column seed: 4 models .* hold 5; found 1 of natural, .*, 0 with 9 blocks;"):
+        published.read_log(write(a_log(*lines), tmp_path), models=5)
+    # One source under an unknown code.
+    lines[-2:] = [{"source_eps": 7, "epoch": epoch} for epoch in (1, 100)]
+    with pytest.raises(InputError, match=r"column source_eps: 3 models .* 0 of linf_8, .*other source_eps: 2 of 7\."):
+        published.read_log(write(a_log(*lines), tmp_path), models=4)
 
 
 def test_word_for_word_repetitions_count_once_and_contradictions_are_refused(tmp_path, caplog):
@@ -94,16 +122,21 @@ def test_word_for_word_repetitions_count_once_and_contradictions_are_refused(tmp
     rows = published.read_log(write(a_log({}, {}), tmp_path))
     assert len(rows) == 1
     assert "1 repeated word for word" in caplog.messages[0]
-    with pytest.raises(InputError, match=r"1 epoch\(s\) logged twice with different values, the first: l2_3 on svhn"):
+    with pytest.raises(
+        InputError, match=r"column epoch: 1 epoch\(s\) logged twice with different values, the first: l2_3 on svhn"
+    ):
         published.read_log(write(a_log({}, {"nat_prec1": 51.0}), tmp_path))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"source_eps": 5}, "column source_eps, line 3: .*5.* is not one of 0, 3, 4, 8"),
+        ({"source_eps": "four"}, "column source_eps, line 3: 'four' is not a finite number"),
         ({"target_ds": "stl10"}, "column target_ds, line 3: 'stl10' is not one of cifar100"),
-        ({"unfrozen_blocks": 6}, "column unfrozen_blocks, line 3"),
+        (
+            {"unfrozen_blocks": 9},
+            r"column unfrozen_blocks, line 3: '9' is not one of 0, 1, 3, 6 \(which stands for 9\)",
+        ),
         ({"num_training_images": 60_000}, "column num_training_images, line 3"),  # SVHN has 73,257
         ({"nat_prec1": float("nan")}, "column nat_prec1, line 3: .* is not a finite number"),
         ({"nat_loss": float("inf")}, "column nat_loss, line 3"),
@@ -121,6 +154,13 @@ def test_missing_columns_and_files(tmp_path):
         published.read_log(write(a_log({}).drop(columns="seed"), tmp_path))
     with pytest.raises(InputError, match="no such file"):
         published.read_log(tmp_path / "absent.csv")
+    for content in (b"", b"\xff\xfe\x00", b'a,b\n1,2,3\n4,5,6,7\n"'):
+        (tmp_path / "odd.csv").write_bytes(content)
+        with pytest.raises(InputError, match=r"odd\.csv: not a table in CSV"):
+            published.read_log(tmp_path / "odd.csv")
+    (tmp_path / "odd.csv.gz").write_bytes(b"plain")
+    with pytest.raises(InputError, match=r"odd\.csv\.gz: not a table in CSV"):
+        published.read_log(tmp_path / "odd.csv.gz")
 
 
 def test_odd_runs_are_described(tmp_path, caplog):
@@ -135,24 +175,43 @@ def test_odd_runs_are_described(tmp_path, caplog):
     assert "1 model(s) on svhn at 3200 images stopped early, at epoch 6: l2_3 (3 blocks)" in caplog.messages[3]
 
 
-def test_only_the_papers_epochs_make_published_values(tmp_path):
-    lines = [
-        {"num_training_images": 1600, "seed": 20_000_000, "nat_prec1": 40.0},
-        {"num_training_images": 1600, "seed": 20_100_000, "nat_prec1": 60.0},
-        {"num_training_images": 1600, "seed": 20_100_000, "nat_prec1": 99.0, "epoch": 81},
-        {"num_training_images": 1600, "unfrozen_blocks": 1},
-        {"num_training_images": 3200, "epoch": 150, "nat_prec1": 70.0},
-        {"num_training_images": 6400, "epoch": 150},
-        {"num_training_images": 6400, "epoch": 50, "seed": 20_100_000},
+def test_all_printed_cells_are_there():
+    shipped = pd.read_csv(published.PRINTED)
+    assert list(shipped) == ["target", "images", "source", "printed_percent", "summary_percent"]
+    cells = list(shipped[["target", "images", "source"]].itertuples(index=False, name=None))
+    assert cells == [
+        (target, images, source)
+        for target, whole in published.ALL_IMAGES.items()
+        for images in (*published.SIZES, whole)
+        for source in published.SOURCES.values()
     ]
-    means = published.table5_means(published.read_log(write(a_log(*lines), tmp_path)))
-    assert means.to_dict("list") == {
-        "target": ["svhn", "svhn"],
-        "images": [1600, 3200],
-        "source": ["l2_3", "l2_3"],
-        "published_percent": pytest.approx([50.0, 70.0]),
-        "models": [2, 1],
-    }
+    assert len(cells) == 240
+    assert shipped["printed_percent"].between(0, 100).all()
+
+
+def test_printed_means_of_a_figures_cells():
+    for figure, sources in {
+        "fig2": ["natural", "l2_3"],
+        "fig5": ["l2_3", "linf_4", "linf_8"],
+        "table5": list(LABELS),
+    }.items():
+        means = published.printed_means(EXPERIMENT, figure)
+        assert list(means) == ["target", "images", "source", "printed_percent"]
+        assert len(means) == 60 * len(sources)
+        assert list(means["source"].unique()) == sources
+    # Of all block counts that figure 10 draws, Table 5 has one.
+    assert len(published.printed_means(EXPERIMENT, "fig10")) == 240
+    mine = {**EXPERIMENT, "sizes": {**EXPERIMENT["sizes"], "svhn": [[50, 3], [3200, 10]]}, "targets": ["svhn"]}
+    means = published.printed_means(mine, "fig5").set_index(["images", "source"])["printed_percent"]
+    assert means.to_dict() == {(3200, "l2_3"): 85.55, (3200, "linf_4"): 81.57, (3200, "linf_8"): 84.40}
+    assert published.printed_means({**mine, "protocol": "fast"}, "fig5").empty
+    assert published.printed_means({**mine, "blocks": [0, 1]}, "fig5").empty
+
+
+def test_an_experiment_names_its_log_or_takes_the_first():
+    config = read_config()
+    for experiment, log in (("published", "april"), ("published_full", "full"), ("demo", "april")):
+        assert published_rows({**config, "experiment": experiment}) == f"results/published/{log}.parquet"
 
 
 def test_torch_is_not_imported():
@@ -170,7 +229,7 @@ def log_file(shared: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def rows(log_file: Path) -> pd.DataFrame:
-    return published.read_log(log_file)
+    return published.read_log(log_file, models=read_config()["published"]["april"]["models"])
 
 
 @pytest.fixture(scope="module")
@@ -215,16 +274,24 @@ def test_table5_is_the_authors_mean_in_every_cell(rows, means_by_hand):
     for cell, (accuracy, models) in means_by_hand.items():
         assert found[cell][0] == pytest.approx(accuracy, abs=1e-9)
         assert found[cell][1] == models
-    covered = table.dropna(subset="published_percent")
-    assert len(covered) == 100
-    assert set(covered["images"]) == {100, 200, 400, 800, 1600}
-    assert (covered["accuracy_percent"] - covered["published_percent"]).abs().max() < 1e-9
+    # Every cell is printed; the runs up to 1,600 images are those behind the print, those above were shorter.
+    assert table["published_percent"].notna().all()
+    paper = table["images"].map(published.protocol_epochs).astype(str) == table["epochs"]
+    assert set(table[paper]["images"]) == {100, 200, 400, 800, 1600}
+    assert paper.sum() == 100
+    assert (table[paper]["accuracy_percent"] - table[paper]["published_percent"]).abs().max() < 0.00501
 
 
-def test_shipped_published_values_are_what_the_log_gives(rows):
-    shipped = pd.read_csv(PUBLISHED)
-    computed = published.table5_means(rows)
-    pd.testing.assert_frame_equal(shipped, computed, check_exact=False, rtol=0, atol=1e-9, check_dtype=False)
+def test_shipped_values_are_the_printed_ones(shared):
+    """All 240, against the paper's table as it was parsed; and the authors' summary in the three cells where it differs."""
+    keys = ["target", "images", "source"]
+    shipped = pd.read_csv(published.PRINTED).set_index(keys)
+    parsed = pd.read_csv(shared / "reference" / "table5_printed.csv").set_index(keys).reindex(shipped.index)
+    assert (shipped["printed_percent"] == parsed["printed_percent"]).sum() == 240
+    other = (parsed["printed_percent"] - parsed["summary_percent"]).abs() > 0.00501
+    assert list(shipped.index[other]) == [("svhn", images, "linf_8") for images in (3200, 6400, 25_600)]
+    assert (shipped["summary_percent"].notna() == other).all()
+    assert (shipped["summary_percent"] - parsed["summary_percent"])[other].abs().max() < 0.00501
 
 
 def test_every_figure_can_be_made_of_the_real_log(rows):
