@@ -8,5 +8,5 @@ from figures import style
 
 def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     """(a) a panel for each target, robust solid with circles, natural dashed; (b) robust minus natural."""
-    lines = style.role_lines(experiment, ("robust", "natural"))
+    lines = style.role_lines(experiment, reversed(style.selection(experiment)["roles"]))
     return style.draw_comparison(table, experiment, lines, "epoch", style.difference_of(lines))

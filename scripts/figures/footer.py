@@ -41,6 +41,8 @@ def footer(table: pd.DataFrame, experiment: dict[str, Any], x: str = "images") -
         f"Experiment: {experiment['name']}; protocol: {experiment['protocol']}; {sum(models.values()):,} models{at}, "
         f"{per_point} per point. {describe_intervals(table, experiment, counts)}"
     ]
+    if any(selection["epoch"] == "best" for selection in experiment["figures"].values()):
+        lines.append("Each model counts with its best evaluated epoch on the test set, which flatters all of them.")
     missing = describe_missing(table, experiment, x)
     if missing:
         lines.append(f"Missing: {'; '.join(missing)}.")

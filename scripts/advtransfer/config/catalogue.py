@@ -31,15 +31,18 @@ class Selection:
 
     roles: of the sources; none where `x` is "epsilon": there the sources are a ladder. blocks: trained block counts. x: what the
     horizontal axis is: "images", "epoch" (at one number of images) or "epsilon" (of the source). differences: pairs of (role, blocks), the
-    second subtracted from the first. panels: the targets whose accuracy is shown, or the experiment's first ones where it lacks
-    one of them; all targets by default.
+    second subtracted from the first; blocks None is the figure's first count. panels: the targets whose accuracy is shown, or the
+    experiment's first ones where it lacks one of them; all targets by default. epoch: which of a run's evaluated epochs counts, the
+    "last", or the "best" on the test set, as the authors drew some figures (docs/protocol.md). An experiment may set roles, blocks and
+    epoch for itself (`figures` of an experiment).
     """
 
     roles: tuple[str, ...]
     blocks: tuple[int, ...]
     x: str = "images"
-    differences: tuple[tuple[tuple[str, int], tuple[str, int]], ...] = ()
+    differences: tuple[tuple[tuple[str, int | None], tuple[str, int | None]], ...] = ()
     panels: tuple[str, ...] = ()
+    epoch: str = "last"
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ _ENTRIES = (
         "rows",
         "accuracy.compare",
         columns=columns.ACCURACY,
-        selection=Selection(("natural", "robust"), (3,), differences=((("robust", 3), ("natural", 3)),)),
+        selection=Selection(("natural", "robust"), (3,), differences=((("robust", None), ("natural", None)),)),
     ),
     Entry(
         "fig3",
@@ -103,7 +106,7 @@ _ENTRIES = (
         "rows",
         "accuracy.compare",
         columns=columns.ACCURACY,
-        selection=Selection(("natural", "robust"), (3,), "epoch", ((("robust", 3), ("natural", 3)),)),
+        selection=Selection(("natural", "robust"), (3,), "epoch", ((("robust", None), ("natural", None)),)),
     ),
     Entry(
         "fig4",
@@ -130,9 +133,9 @@ _ENTRIES = (
             (3,),
             # In the paper's order: (c) the two Linf sources, (d, e) L2 against each of them.
             differences=(
-                (("linf_small", 3), ("linf_large", 3)),
-                (("robust", 3), ("linf_small", 3)),
-                (("robust", 3), ("linf_large", 3)),
+                (("linf_small", None), ("linf_large", None)),
+                (("robust", None), ("linf_small", None)),
+                (("robust", None), ("linf_large", None)),
             ),
             panels=("cifar10", "svhn"),
         ),

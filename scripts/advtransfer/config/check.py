@@ -12,7 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from advtransfer.config.catalogue import DRAWN, ROLES
+from advtransfer.config.catalogue import DRAWN, FROM_ROWS, ROLES
 from advtransfer.config.values import UNLIMITED, parse_epsilon, require_known, seeds_at, suggest
 from advtransfer.errors import InputError
 from advtransfer.targets.catalogue import TORCHVISION
@@ -26,6 +26,8 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
     schema = yaml.safe_load(Path(schema_file).read_text(encoding="utf-8"))
     # Names that the catalogues hold; the schema has a place for each.
     schema["$defs"]["style_name"]["enum"] = ["all", *DRAWN]
+    schema["$defs"]["figure_of_models"]["enum"] = [name for name in FROM_ROWS if name in DRAWN]
+    schema["$defs"]["role"]["enum"] = list(ROLES)
     schema["$defs"]["torchvision_dataset"]["enum"] = list(TORCHVISION)
     schema["$defs"]["roles"]["properties"] = {role: {"type": "string"} for role in ROLES}
     errors = list(Draft202012Validator(schema).iter_errors(config))

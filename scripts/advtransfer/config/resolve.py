@@ -4,6 +4,7 @@ What does not fit is an InputError with one line: the key, what was found, the r
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from advtransfer.config.catalogue import CATALOGUE, FROM_ROWS, Selection
@@ -51,9 +52,7 @@ def resolve_experiment(config: Mapping[str, Any], counts: Mapping[str, Mapping[s
         "blocks": sorted(experiment["blocks"]),
         "fig3": _resolve_fig3(config, name, experiment, sizes),
         "epsilon": _resolve_epsilon(config, name, experiment, sizes),
-        "figures": {
-            figure: resolve_selection(entry.selection, experiment["targets"]) for figure, entry in FROM_ROWS.items()
-        },
+        "figures": _resolve_figures(name, experiment),
         "bands": config["bands"],
         "rows": rows if experiment.get("rows") == "published" else None,
         "seeds_per_job": [[step.get("images_up_to", UNLIMITED), step["seeds"]] for step in config["seeds_per_job"]],
@@ -128,8 +127,28 @@ def _check_common(images: Iterable[int], common: set[int], key: str) -> None:
         )
 
 
-def resolve_selection(selection: Selection, targets: list[str]) -> dict[str, Any]:
-    """A figure's selection of models, JSON-compatible, with its panels out of an experiment's targets (see `catalogue.Selection`)."""
+def _resolve_figures(name: str, experiment: Mapping[str, Any]) -> dict[str, Any]:
+    chosen = experiment.get("figures", {})
+    for figure, key, own in (("fig3", "epoch", "epochs"), ("epsilon", "roles", "a family of sources")):
+        if key in chosen.get(figure, {}):
+            raise InputError(
+                f"config: experiments.{name}.figures.{figure}.{key}: found {chosen[figure][key]!r}, but this figure is drawn over {own}. "
+                f"Remove it, and see '{figure}' in config.yaml."
+            )
+    return {
+        figure: resolve_selection(entry.selection, experiment["targets"], chosen.get(figure))
+        for figure, entry in FROM_ROWS.items()
+    }
+
+
+def resolve_selection(
+    selection: Selection, targets: list[str], chosen: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """A figure's selection of models, JSON-compatible, with its panels out of an experiment's targets (see `catalogue.Selection`).
+
+    chosen: what the experiment sets for itself, of roles, blocks and epoch.
+    """
+    selection = replace(selection, **(chosen or {}))
     panels = list(selection.panels)
     if not set(panels) <= set(targets):
         panels = targets[: len(panels)]
@@ -137,8 +156,12 @@ def resolve_selection(selection: Selection, targets: list[str]) -> dict[str, Any
         "roles": list(selection.roles),
         "blocks": list(selection.blocks),
         "x": selection.x,
-        "differences": [[list(plus), list(minus)] for plus, minus in selection.differences],
+        "differences": [
+            [[role, selection.blocks[0] if blocks is None else blocks] for role, blocks in pair]
+            for pair in selection.differences
+        ],
         "panels": panels or list(targets),
+        "epoch": selection.epoch,
     }
 
 

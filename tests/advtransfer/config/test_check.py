@@ -80,6 +80,10 @@ def test_the_projects_own_configuration_is_right(config):
         ("targets.leaves", {"kind": "image_folder", "path": "x", "resize": 256}, "config: targets.leaves.resize: found 256, with resolution None."),
         ("targets.my-leaves", {"kind": "digits"}, "my-leaves"),
         ("seed_schedules.paper", [{"seeds": 3}, {"images_up_to": 5, "seeds": 1}], "seed_schedules.paper: found images_up_to limits"),
+        ("experiments.mine.figures", {"fig5": {"epoch": "first"}}, "config: experiments.mine.figures.fig5.epoch: found 'first'. Choose one of: last, best."),
+        ("experiments.mine.figures", {"table5": {"epoch": "best"}}, "config: experiments.mine.figures: found 'table5'."),
+        ("experiments.mine.figures", {"fig2": {"roles": ["robst"]}}, "config: experiments.mine.figures.fig2.roles.0: found 'robst'. Did you mean 'robust'?"),
+        ("experiments.mine.figures", {"fig3": {"epoch": "best"}}, "config: experiments.mine.figures.fig3.epoch: found 'best', but this figure is drawn over epochs."),
         ("style", {"fig22": {}}, "config: style: found 'fig22'. Did you mean 'fig2'?"),
     ],
 )  # fmt: skip

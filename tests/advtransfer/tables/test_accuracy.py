@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from advtransfer.artefacts import save_table
+from advtransfer.config.catalogue import CATALOGUE
+from advtransfer.config.resolve import resolve_selection
 from advtransfer.errors import InputError
 from advtransfer.tables.accuracy import compare, read_rows
 from advtransfer.tables.table5 import table5
@@ -234,3 +236,23 @@ def test_reading_many_small_files_is_quick(tmp_path):
     start = time.perf_counter()
     assert len(read_rows(files)) == 3 * len(files)
     assert time.perf_counter() - start < 8
+
+
+def test_an_experiment_chooses_blocks_and_the_best_epoch_of_a_figure():
+    """Figure 5 as the authors drew it: one block, and each run's best epoch."""
+    targets = ["leaves", "stones"]
+    experiment = an_experiment()
+    chosen = resolve_selection(CATALOGUE["fig5"].selection, targets, {"blocks": [1], "epoch": "best"})
+    experiment["figures"]["fig5"] = chosen
+    rows = rows_of(experiment, lambda s, t, blocks, i, seed, epoch: 0.1 * blocks + {1: 0.0, 11: 0.3, 20: 0.2}[epoch])
+    table = compare(rows, experiment, "fig5")
+    assert set(table["blocks"]) == {1}
+    assert np.allclose(table.loc[table["quantity"] == "accuracy", "mean"], 0.4)
+    assert set(table["epochs"]) == {"20"}
+    deltas = table[table["quantity"] == "delta"]
+    assert set(zip(deltas["source"], deltas["minus_source"], strict=True)) == {
+        ("small", "large"),
+        ("l2", "small"),
+        ("l2", "large"),
+    }
+    assert set(deltas["minus_blocks"]) == {1}
