@@ -3,7 +3,12 @@
 
 rule figure:
     input:
-        lambda wildcards: f"results/tables/{EXPERIMENT['name']}/{wildcards.figure}.{CATALOGUE[wildcards.figure].table}",
+        # A CSV table with its hash.
+        lambda wildcards: [
+            f"results/tables/{EXPERIMENT['name']}/{wildcards.figure}.{ending}"
+            for ending in (CATALOGUE[wildcards.figure].table, "csv.sha256")
+            if ending != "csv.sha256" or CATALOGUE[wildcards.figure].table == "csv"
+        ],
     output:
         pdf="figures/{figure}.pdf",
         png="figures/{figure}.png",
@@ -24,6 +29,6 @@ rule figure:
         ),
         code=lambda wildcards: code_of("figure.py", f"figures/{wildcards.figure}.py"),
     shell:
-        "python scripts/figure.py --figure {wildcards.figure} --table {input} --experiment {params.experiment:q}"
+        "python scripts/figure.py --figure {wildcards.figure} --table {input[0]} --experiment {params.experiment:q}"
         " --caption {params.caption:q} --style {params.style:q} --pdf {output.pdf} --png {output.png}"
         f"{LOGGED}"

@@ -3,7 +3,9 @@
 
 rule published_rows:
     input:
-        f"results/downloads/{Path(config['published']['url']).name}",
+        lambda wildcards: current(
+            f"results/downloads/{Path(config['published']['url']).name}"
+        ),
     output:
         inputs.PUBLISHED_ROWS,
     log:
@@ -13,7 +15,8 @@ rule published_rows:
     params:
         code=code_of("published_rows.py"),
     shell:
-        "python scripts/published_rows.py --log {input} --output {output}" f"{LOGGED}"
+        "python scripts/published_rows.py --log {input} --code {params.code} --output {output}"
+        f"{LOGGED}"
 
 
 rule table:
@@ -26,7 +29,8 @@ rule table:
             "resources/published/table5.csv" if wildcards.figure == "table5" else []
         ),
     output:
-        "results/tables/{experiment}/{figure}.csv",
+        table="results/tables/{experiment}/{figure}.csv",
+        hash="results/tables/{experiment}/{figure}.csv.sha256",
     log:
         "results/logs/tables/{experiment}/{figure}.log",
     wildcard_constraints:
@@ -36,17 +40,19 @@ rule table:
     params:
         tabulate=lambda wildcards: CATALOGUE[wildcards.figure].tabulate,
         experiment=lambda wildcards: shown(wildcards.figure),
+        recipe=as_json(stale.row_recipe(config, EXPERIMENT)),
         code=lambda wildcards: code_of_table("table.py", wildcards.figure),
     # The script finds its thousands of input files by itself: they would not fit into a command line.
     shell:
         "python scripts/table.py --figure {wildcards.figure} --tabulate {params.tabulate}"
-        " --experiment {params.experiment:q} --output {output}"
+        " --experiment {params.experiment:q} --recipe {params.recipe:q} --code {params.code} --output {output.table}"
         f"{LOGGED}"
 
 
 rule table5:
     input:
-        f"results/tables/{EXPERIMENT['name']}/table5.csv",
+        table=f"results/tables/{EXPERIMENT['name']}/table5.csv",
+        hash=f"results/tables/{EXPERIMENT['name']}/table5.csv.sha256",
     output:
         csv="figures/table5.csv",
         markdown="figures/table5.md",
@@ -58,6 +64,6 @@ rule table5:
         experiment=shown("table5"),
         code=code_of("table5.py"),
     shell:
-        "cp {input} {output.csv} && python scripts/table5.py --table {input}"
-        " --experiment {params.experiment:q} --markdown {output.markdown}"
+        "python scripts/table5.py --table {input.table} --experiment {params.experiment:q}"
+        " --csv {output.csv} --markdown {output.markdown}"
         f"{LOGGED}"

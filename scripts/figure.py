@@ -5,7 +5,7 @@ import importlib
 import json
 from pathlib import Path
 
-from advtransfer.artefacts import load_arrays
+from advtransfer.artefacts import load_arrays, load_csv
 from advtransfer.command_line import command_line
 from figures import style
 
@@ -24,9 +24,10 @@ def main() -> None:
     parser.add_argument("--png", required=True, help="the same figure to write as PNG")
     arguments = parser.parse_args()
     style.set_theme(arguments.style)
-    read = load_arrays if Path(arguments.table).suffix == ".safetensors" else style.read_table
+    pictures = Path(arguments.table).suffix == ".safetensors"
+    table = load_arrays(arguments.table) if pictures else style.read_table(load_csv(arguments.table))
     draw = importlib.import_module(f"figures.{arguments.figure}").draw
-    figure = draw(read(arguments.table), arguments.experiment)
+    figure = draw(table, arguments.experiment)
     style.save_figure(figure, arguments.pdf, arguments.png, arguments.caption)
 
 

@@ -44,6 +44,20 @@ def made_of(settings: Any, code: str, inputs: Mapping[str, str]) -> dict[str, An
     return {"settings": hash_of(settings), "code": code, "inputs": dict(inputs)}
 
 
+def differing(stated: Mapping[str, Any] | None, expected: Mapping[str, Any]) -> str | None:
+    """Which of "settings", "code" and "inputs" an artefact was made with otherwise than expected; None where all agree.
+
+    Provenances as `made_of` returns them. Of the inputs, those that are expected are compared.
+    """
+    if stated is None:
+        return "provenance"
+    for key in ("settings", "code"):
+        if stated[key] != expected[key]:
+            return key
+    odd = any(stated["inputs"].get(name) != found for name, found in expected["inputs"].items())
+    return "inputs" if odd else None
+
+
 @contextmanager
 def damage_named(path: str | Path, what: str, remedy: str = REMEDY) -> Iterator[None]:
     """Around the reading of a file: whatever its decoder raises becomes an InputError with the path and the remedy.

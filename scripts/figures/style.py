@@ -7,7 +7,7 @@ import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import matplotlib
 
@@ -95,10 +95,10 @@ def set_theme(style: Mapping[str, Any]) -> None:
             ) from error
 
 
-def read_table(path: str) -> pd.DataFrame:
-    """A figure's table as `advtransfer.tables` made it; empty texts stay empty."""
+def read_table(file: str | BinaryIO) -> pd.DataFrame:
+    """A figure's table as `advtransfer.tables` made it, out of its CSV file; empty texts stay empty."""
     texts = {"epochs": str, "minus_source": str}
-    return pd.read_csv(path, dtype=texts | {"minus_blocks": "Int64"}).fillna({"epochs": "", "minus_source": ""})
+    return pd.read_csv(file, dtype=texts | {"minus_blocks": "Int64"}).fillna({"epochs": "", "minus_source": ""})
 
 
 def save_figure(figure: Figure, pdf: str, png: str, caption: str) -> None:

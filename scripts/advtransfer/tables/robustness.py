@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from advtransfer.artefacts import load_table
 from advtransfer.config.columns import ROBUSTNESS
 
 COLUMNS = list(ROBUSTNESS)
@@ -41,7 +42,7 @@ def recorded(metadata: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 def read_robustness(files: Iterable[str | Path]) -> pd.DataFrame:
     """The rows (COLUMNS) of all files, one after another; no rows without files."""
-    parts = [pd.read_parquet(file) for file in files]
+    parts = [load_table(file).to_pandas() for file in files]
     rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
     return rows.astype({"epsilon": float, "accuracy": float})
 
