@@ -30,5 +30,6 @@ rule figure:
         code=lambda wildcards: code_of("figure.py", f"figures/{wildcards.figure}.py"),
     shell:
         "python scripts/figure.py --figure {wildcards.figure} --table {input[0]} --experiment {params.experiment:q}"
-        " --caption {params.caption:q} --style {params.style:q} --pdf {output.pdf} --png {output.png}"
+        " --caption {params.caption:q} --style {params.style:q} --code {params.code}"
+        " --pdf {output.pdf} --png {output.png}"
         f"{LOGGED}"

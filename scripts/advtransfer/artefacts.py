@@ -258,10 +258,13 @@ def _save_parquet(path: str | Path, table: "pd.DataFrame", provenance: Mapping[s
     arrow = pyarrow.Table.from_pandas(table, preserve_index=False)
     hashes = {"content": _values_hash(arrow), PROVENANCE: hash_of(provenance)}
     metadata = {HASHES: hashes, PROVENANCE: provenance}
-    arrow = arrow.replace_schema_metadata({key: json.dumps(value, sort_keys=True) for key, value in metadata.items()})
-    with whole_file(path) as part:
-        # Without a second copy of the schema, whose damage nothing would notice.
-        parquet.write_table(arrow, part, write_page_checksum=True, store_schema=False)
+    texts = {key: json.dumps(value, sort_keys=True) for key, value in metadata.items()}
+    arrow = arrow.replace_schema_metadata(None)
+    # Without Arrow's own copy of the schema, another place that damage could change.
+    options = {"write_page_checksum": True, "store_schema": False}
+    with whole_file(path) as part, parquet.ParquetWriter(part, arrow.schema, **options) as writer:
+        writer.write_table(arrow)
+        writer.add_key_value_metadata(texts)
 
 
 def load_table(path: str | Path) -> "pyarrow.Table":

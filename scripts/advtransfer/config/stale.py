@@ -6,13 +6,14 @@ says itself what made it (`artefacts.made_of`); only this is read here, no tenso
 """
 
 import functools
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from advtransfer.artefacts import differing, hash_of, made_of, statement
+from advtransfer.artefacts import PROVENANCE, damage_named, differing, hash_of, made_of, statement
 from advtransfer.config import inputs
-from advtransfer.config.catalogue import CATALOGUE, Entry
+from advtransfer.config.catalogue import CATALOGUE, DRAWN, Entry
 from advtransfer.config.grid import row_files, transfer_inputs, transfer_settings
 from advtransfer.config.inspection import ROLES, model_file
 from advtransfer.config.resolve import (
@@ -51,7 +52,7 @@ def find(
     "what it says of itself" where that is damaged. An input that does not exist is passed over.
     """
     found = {}
-    says = functools.cache(statement)
+    says = functools.cache(lambda file: _drawn(file) if file.endswith(".png") else statement(file))
     for file, recipe in recipes(config, experiment, inspection, counts):
         if not Path(file).is_file():
             continue
@@ -97,6 +98,7 @@ def recipes(
     if inspection is not None:
         yield from _looked_into(config, experiment, inspection)
     yield from _tables(config, experiment, inspection, counts)
+    yield from _figures(config, experiment, inspection)
 
 
 def row_recipe(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -257,3 +259,26 @@ def _table(
         }
         return Recipe(settings, ("schematic.py",))
     return None
+
+
+def _figures(
+    config: Mapping[str, Any], experiment: Mapping[str, Any], inspection: Mapping[str, Any] | None
+) -> Iterator[tuple[str, Recipe]]:
+    for name, entry in DRAWN.items():
+        if not inputs.lacking(config, experiment, inspection, entry):
+            settings = {
+                "experiment": shown(experiment, inspection, name),
+                "caption": entry.caption,
+                "style": {**config["style"].get("all", {}), **config["style"].get(name, {})},
+            }
+            table = f"results/tables/{experiment['name']}/{name}.{entry.table}"
+            yield f"figures/{name}.png", Recipe(settings, ("figure.py", f"figures/{name}.py"), {"table": table})
+
+
+def _drawn(file: str) -> tuple[str, dict[str, Any] | None]:
+    """`artefacts.statement` of a figure, which is read by people only and has no hash."""
+    from PIL import Image
+
+    with damage_named(file, "figure"), Image.open(file) as image:
+        text = image.info.get(PROVENANCE)
+        return "", None if text is None else json.loads(text)
