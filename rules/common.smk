@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import RerunTrigger
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from advtransfer.config import inputs, outputs, resolve
+from advtransfer.config import inputs, outputs, resolve, stale
 from advtransfer.config.catalogue import CATALOGUE, DRAWN, entries
 from advtransfer.config.check import check
 from advtransfer.config.inspection import resolve_inspection
@@ -66,15 +67,32 @@ def inspected(part, *keys):
 
 def shown(figure):
     """The experiment as the jobs of one figure or table get it: without what only others show."""
-    experiment = resolve.experiment_for(EXPERIMENT, figure)
-    part = inputs.PART_OF.get(CATALOGUE[figure].drawn_from)
-    return as_json({**experiment, part: inspected(part)} if part else experiment)
+    return as_json(stale.shown(EXPERIMENT, INSPECTION, figure))
 
 
 def code_of_table(script, table):
     """`code_of` a script and the module that makes a table, which it imports by name."""
-    file = CATALOGUE[table].tabulate.split(".")[0]
-    return code_of(script, f"advtransfer/tables/{file}.py")
+    return code_of(*stale.table_code(script, table))
+
+
+# Artefacts that were made otherwise than now. In the process that plans: jobs on a cluster read the Snakefile too.
+STALE = (
+    stale.find(config, EXPERIMENT, INSPECTION, COUNTS)
+    if workflow.is_main_process
+    else {}
+)
+if STALE:
+    print(stale.describe(STALE), file=sys.stderr)
+
+
+def current(files):
+    """The input of a rule that others begin with; Snakemake then runs again what makes a stale artefact that is needed.
+
+    Its own records do that as well, but may be gone, or know nothing of copied files. Not where it is told to look at dates only.
+    """
+    if RerunTrigger.PARAMS in workflow.dag_settings.rerun_triggers:
+        workflow.dag.forcefiles.update(STALE)
+    return files
 
 
 wildcard_constraints:

@@ -3,7 +3,13 @@
 
 rule figure:
     input:
-        lambda wildcards: f"results/tables/{EXPERIMENT['name']}/{wildcards.figure}.{CATALOGUE[wildcards.figure].table}",
+        table=lambda wildcards: f"results/tables/{EXPERIMENT['name']}/{wildcards.figure}.{CATALOGUE[wildcards.figure].table}",
+        # Pictures carry theirs.
+        hash=lambda wildcards: (
+            f"results/tables/{EXPERIMENT['name']}/{wildcards.figure}.csv.sha256"
+            if CATALOGUE[wildcards.figure].table == "csv"
+            else []
+        ),
     output:
         pdf="figures/{figure}.pdf",
         png="figures/{figure}.png",
@@ -24,6 +30,7 @@ rule figure:
         ),
         code=lambda wildcards: code_of("figure.py", f"figures/{wildcards.figure}.py"),
     shell:
-        "python scripts/figure.py --figure {wildcards.figure} --table {input} --experiment {params.experiment:q}"
-        " --caption {params.caption:q} --style {params.style:q} --pdf {output.pdf} --png {output.png}"
+        "python scripts/figure.py --figure {wildcards.figure} --table {input.table} --experiment {params.experiment:q}"
+        " --caption {params.caption:q} --style {params.style:q} --code {params.code}"
+        " --pdf {output.pdf} --png {output.png}"
         f"{LOGGED}"

@@ -20,7 +20,8 @@ rule features:
         code=code_of("features.py"),
     shell:
         "python scripts/features.py --model {input.model} --target-file {input.target} --subset-file {input.subset}"
-        " --seed {wildcards.seed} --test-images {params.test_images} --threads {threads} --output {output}"
+        " --seed {wildcards.seed} --test-images {params.test_images} --threads {threads}"
+        " --code {params.code} --output {output}"
         f"{LOGGED}"
 
 
@@ -45,7 +46,7 @@ rule influence:
         code=code_of("influence.py"),
     shell:
         "python scripts/influence.py --features {input} --settings {params.settings:q} --threads {threads}"
-        " --output {output}"
+        " --code {params.code} --output {output}"
         f"{LOGGED}"
 
 
@@ -70,7 +71,7 @@ rule influence_all:
         code=code_of("influence_all.py"),
     shell:
         "python scripts/influence_all.py --model {input.model} --features {input.features} --target-file {input.target}"
-        " --queries {params.queries} --threads {threads} --output {output}"
+        " --queries {params.queries} --threads {threads} --code {params.code} --output {output}"
         f"{LOGGED}"
 
 
@@ -82,7 +83,8 @@ rule influence_table:
             )
         ),
     output:
-        "results/tables/{experiment}/{figure}.csv",
+        table="results/tables/{experiment}/{figure}.csv",
+        hash="results/tables/{experiment}/{figure}.csv.sha256",
     log:
         "results/logs/tables/{experiment}/{figure}.log",
     wildcard_constraints:
@@ -98,25 +100,29 @@ rule influence_table:
         code=lambda wildcards: code_of_table("influence_table.py", wildcards.figure),
     shell:
         "python scripts/influence_table.py --tabulate {params.tabulate} {params.files}"
-        " --self-influence {params.self_influence} --output {output}"
+        " --self-influence {params.self_influence} --code {params.code} --output {output.table}"
         f"{LOGGED}"
 
 
 use rule influence_table as influence_pictures with:
     output:
-        "results/tables/{experiment}/{figure}.safetensors",
+        table="results/tables/{experiment}/{figure}.safetensors",
     wildcard_constraints:
         figure=any_of(entries("influence", table="safetensors")),
 
 
 rule fig8_summary:
     input:
-        f"results/tables/{EXPERIMENT['name']}/fig8_summary.csv",
+        table=f"results/tables/{EXPERIMENT['name']}/fig8_summary.csv",
+        hash=f"results/tables/{EXPERIMENT['name']}/fig8_summary.csv.sha256",
     output:
         "figures/fig8.csv",
     log:
         "results/logs/figures/fig8_summary.log",
     conda:
         "../envs/figures.yaml"
+    params:
+        code=code_of("fig8_summary.py"),
     shell:
-        "cp {input} {output}" f"{LOGGED}"
+        "python scripts/fig8_summary.py --table {input.table} --output {output}"
+        f"{LOGGED}"

@@ -29,7 +29,8 @@ rule robustness:
         code=code_of("robustness.py"),
     shell:
         "python scripts/robustness.py --name {wildcards.source} --settings {params.settings:q} --threads {threads}"
-        " --source {input.source} {params.dataset} --output {output}"
+        " --source {input.source} {params.dataset}"
+        " --code {params.code} --output {output}"
         f"{LOGGED}"
 
 
@@ -37,7 +38,8 @@ rule source_robustness:
     input:
         lambda wildcards: inputs.source_robustness_files(config, EXPERIMENT),
     output:
-        "results/tables/{experiment}/source_robustness.csv",
+        table="results/tables/{experiment}/source_robustness.csv",
+        hash="results/tables/{experiment}/source_robustness.csv.sha256",
     log:
         "results/logs/tables/{experiment}/source_robustness.log",
     conda:
@@ -45,5 +47,6 @@ rule source_robustness:
     params:
         code=code_of("source_robustness.py"),
     shell:
-        "python scripts/source_robustness.py --files {input} --output {output}"
+        "python scripts/source_robustness.py --files {input}"
+        " --code {params.code} --output {output.table}"
         f"{LOGGED}"

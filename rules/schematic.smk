@@ -2,8 +2,11 @@
 
 
 rule schematic:
+    input:
+        lambda wildcards: current([]),
     output:
-        "results/tables/{experiment}/fig9.csv",
+        table="results/tables/{experiment}/fig9.csv",
+        hash="results/tables/{experiment}/fig9.csv.sha256",
     log:
         "results/logs/tables/{experiment}/fig9.log",
     conda:
@@ -18,5 +21,5 @@ rule schematic:
         code=code_of("schematic.py"),
     shell:
         "python scripts/schematic.py --source {params.source:q} --classes {params.classes}"
-        " --blocks {params.blocks:q} --output {output}"
+        " --blocks {params.blocks:q} --code {params.code} --output {output.table}"
         f"{LOGGED}"

@@ -3,7 +3,9 @@
 
 rule train_source:
     input:
-        lambda wildcards: f"results/targets/{config['sources'][wildcards.source]['dataset']}.safetensors",
+        lambda wildcards: current(
+            f"results/targets/{config['sources'][wildcards.source]['dataset']}.safetensors"
+        ),
     output:
         source="results/sources/{source}.safetensors",
         record="results/sources/{source}.json",
@@ -31,7 +33,7 @@ rule train_source:
 
 rule import_source:
     input:
-        lambda wildcards: inputs.checkpoint(config, wildcards.source),
+        lambda wildcards: current(inputs.checkpoint(config, wildcards.source)),
     output:
         "results/sources/{source}.safetensors",
     log:
@@ -44,10 +46,12 @@ rule import_source:
         settings=lambda wildcards: as_json(
             resolve.resolve_source(config["sources"][wildcards.source])
         ),
+        # A file that was replaced by an older one is another file.
+        checkpoint=lambda wildcards: stale.checkpoint_hash(config, wildcards.source),
         code=code_of("import_source.py"),
     shell:
         "python scripts/import_source.py --settings {params.settings:q} --name {wildcards.source}"
-        " --checkpoint {input} --output {output}"
+        " --checkpoint {input} --code {params.code} --output {output}"
         f"{LOGGED}"
 
 

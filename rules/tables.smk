@@ -3,7 +3,7 @@
 
 rule published_rows:
     input:
-        lambda wildcards: inputs.published_log(config, wildcards.log),
+        lambda wildcards: current(inputs.published_log(config, wildcards.log)),
     output:
         "results/published/{log}.parquet",
     log:
@@ -16,7 +16,8 @@ rule published_rows:
         models=lambda wildcards: config["published"][wildcards.log]["models"],
         code=code_of("published_rows.py"),
     shell:
-        "python scripts/published_rows.py --log {input} --models {params.models} --output {output}"
+        "python scripts/published_rows.py --log {input} --models {params.models} --code {params.code}"
+        " --output {output}"
         f"{LOGGED}"
 
 
@@ -30,7 +31,8 @@ rule table:
             "resources/published/table5.csv" if wildcards.figure == "table5" else []
         ),
     output:
-        "results/tables/{experiment}/{figure}.csv",
+        table="results/tables/{experiment}/{figure}.csv",
+        hash="results/tables/{experiment}/{figure}.csv.sha256",
     log:
         "results/logs/tables/{experiment}/{figure}.log",
     wildcard_constraints:
@@ -40,17 +42,19 @@ rule table:
     params:
         tabulate=lambda wildcards: CATALOGUE[wildcards.figure].tabulate,
         experiment=lambda wildcards: shown(wildcards.figure),
+        recipe=as_json(stale.row_recipe(config, EXPERIMENT)),
         code=lambda wildcards: code_of_table("table.py", wildcards.figure),
     # The script finds its thousands of input files by itself: they would not fit into a command line.
     shell:
         "python scripts/table.py --figure {wildcards.figure} --tabulate {params.tabulate}"
-        " --experiment {params.experiment:q} --output {output}"
+        " --experiment {params.experiment:q} --recipe {params.recipe:q} --code {params.code} --output {output.table}"
         f"{LOGGED}"
 
 
 rule table5:
     input:
-        f"results/tables/{EXPERIMENT['name']}/table5.csv",
+        table=f"results/tables/{EXPERIMENT['name']}/table5.csv",
+        hash=f"results/tables/{EXPERIMENT['name']}/table5.csv.sha256",
     output:
         csv="figures/table5.csv",
         markdown="figures/table5.md",
@@ -64,7 +68,6 @@ rule table5:
         epochs=as_json(resolve.planned_epochs(config, EXPERIMENT)),
         code=code_of("table5.py"),
     shell:
-        "cp {input} {output.csv} && python scripts/table5.py --table {input}"
-        " --experiment {params.experiment:q} --epochs {params.epochs:q}"
-        " --markdown {output.markdown} --latex {output.latex}"
+        "python scripts/table5.py --table {input.table} --experiment {params.experiment:q} --epochs {params.epochs:q}"
+        " --csv {output.csv} --markdown {output.markdown} --latex {output.latex}"
         f"{LOGGED}"

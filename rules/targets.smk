@@ -2,6 +2,8 @@
 
 
 rule target:
+    input:
+        lambda wildcards: current([]),
     output:
         "results/targets/{target}.safetensors",
     log:
@@ -19,7 +21,8 @@ rule target:
         ),
     shell:
         "python scripts/target.py --settings {params.settings:q} --name {wildcards.target}"
-        ' --downloads results/downloads --mirror "$ADVTRANSFER_MIRROR" --output {output}'
+        ' --downloads results/downloads --mirror "$ADVTRANSFER_MIRROR"'
+        " --files {params.files} --code {params.code} --output {output}"
         f"{LOGGED}"
 
 
@@ -37,5 +40,5 @@ rule subset:
         code=code_of("subset.py"),
     shell:
         "python scripts/subset.py --target {input} --images {wildcards.images} --seeds {params.seeds:q}"
-        " --output {output}"
+        " --code {params.code} --output {output}"
         f"{LOGGED}"

@@ -29,7 +29,8 @@ rule transfer:
         "python scripts/transfer.py --protocol {wildcards.protocol} --settings {params.settings:q}"
         " --source {wildcards.source} --target {wildcards.target} --blocks {wildcards.blocks}"
         " --images {wildcards.images} --seeds {params.seeds:q} --threads {threads} --source-file {input.source}"
-        " --target-file {input.target} --subset-file {input.subset} --output {output}"
+        " --target-file {input.target} --subset-file {input.subset}"
+        " --code {params.code} --output {output}"
         f"{LOGGED}"
 
 
@@ -58,5 +59,6 @@ rule fine_tuned_model:
         "python scripts/transfer.py --protocol {wildcards.protocol} --settings {params.settings:q}"
         " --source {wildcards.source} --target {wildcards.target} --blocks {wildcards.blocks}"
         " --images {wildcards.images} --seeds '[{wildcards.seed}]' --threads {threads} --source-file {input.source}"
-        " --target-file {input.target} --subset-file {input.subset} --model {output.model} --output {output.rows}"
+        " --target-file {input.target} --subset-file {input.subset} --model {output.model}"
+        " --code {params.code} --output {output.rows}"
         f"{LOGGED}"

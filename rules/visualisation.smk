@@ -24,5 +24,5 @@ rule visualise:
         code=code_of("visualise.py"),
     shell:
         "python scripts/visualise.py --natural {input.natural} --robust {input.robust}"
-        " --settings {params.settings:q} --threads {threads} --output {output}"
+        " --settings {params.settings:q} --threads {threads} --code {params.code} --output {output}"
         f"{LOGGED}"

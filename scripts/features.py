@@ -2,12 +2,9 @@
 
 import argparse
 
-import pandas as pd
-import torch
-
-from advtransfer.artefacts import load_tensors, save_tensors
+from advtransfer.artefacts import PROVENANCE, content_hash, load_tensors, made_of, save_tensors
 from advtransfer.command_line import command_line
-from advtransfer.datasets import draw_test_images, load_dataset
+from advtransfer.datasets import draw_test_images, load_dataset, load_subsets
 from advtransfer.devices import pick_device
 from advtransfer.features import read_out
 from advtransfer.models import load_source
@@ -22,13 +19,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--test-images", type=int, required=True, help="how many test images, drawn at random")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--code", required=True, help="hash of the code, kept in the artefact")
     parser.add_argument("--output", required=True, help="{train,test}_{features,logits,labels,image_ids}, safetensors")
     arguments = parser.parse_args()
     device = pick_device(arguments.threads)
     dataset = load_dataset(arguments.target_file)
-    subset = pd.read_parquet(arguments.subset_file)
     chosen = {
-        "train": torch.from_numpy(subset.loc[subset["seed"] == arguments.seed, "image_id"].to_numpy(copy=True)),
+        "train": load_subsets(arguments.subset_file, [arguments.seed])[arguments.seed],
         "test": draw_test_images(dataset, arguments.test_images, seed=0),
     }
     model, resolution = load_source(arguments.model), load_tensors(arguments.model, [])[1]["resolution"]
@@ -38,7 +35,16 @@ def main() -> None:
         features, logits = read_out(model, images[image_ids], resolution, device)
         tensors |= {f"{part}_features": features, f"{part}_logits": logits}
         tensors |= {f"{part}_labels": labels[image_ids], f"{part}_image_ids": image_ids}
-    save_tensors(arguments.output, tensors, {"class_names": dataset.class_names})
+    provenance = made_of(
+        {"seed": arguments.seed, "test_images": arguments.test_images},
+        arguments.code,
+        {
+            "model": content_hash(arguments.model),
+            "target": content_hash(arguments.target_file),
+            "subset": content_hash(arguments.subset_file),
+        },
+    )
+    save_tensors(arguments.output, tensors, {"class_names": dataset.class_names, PROVENANCE: provenance})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import importlib
 import json
 from pathlib import Path
 
-from advtransfer.artefacts import load_arrays
+from advtransfer.artefacts import content_hash, load_arrays, load_csv, made_of
 from advtransfer.command_line import command_line
 from figures import style
 
@@ -20,14 +20,18 @@ def main() -> None:
     parser.add_argument(
         "--style", type=json.loads, default={}, help="matplotlib rcParams as JSON, over the project's own"
     )
+    parser.add_argument("--code", required=True, help="hash of the code, kept in the PNG")
     parser.add_argument("--pdf", required=True, help="figure to write")
     parser.add_argument("--png", required=True, help="the same figure to write as PNG")
     arguments = parser.parse_args()
     style.set_theme(arguments.style)
-    read = load_arrays if Path(arguments.table).suffix == ".safetensors" else style.read_table
+    pictures = Path(arguments.table).suffix == ".safetensors"
+    table = load_arrays(arguments.table) if pictures else style.read_table(load_csv(arguments.table))
     draw = importlib.import_module(f"figures.{arguments.figure}").draw
-    figure = draw(read(arguments.table), arguments.experiment)
-    style.save_figure(figure, arguments.pdf, arguments.png, arguments.caption)
+    figure = draw(table, arguments.experiment)
+    settings = {"experiment": arguments.experiment, "caption": arguments.caption, "style": arguments.style}
+    provenance = made_of(settings, arguments.code, {"table": content_hash(arguments.table)})
+    style.save_figure(figure, arguments.pdf, arguments.png, arguments.caption, provenance)
 
 
 if __name__ == "__main__":

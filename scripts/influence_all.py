@@ -4,7 +4,7 @@ import argparse
 
 import torch
 
-from advtransfer.artefacts import load_tensors, save_tensors
+from advtransfer.artefacts import PROVENANCE, content_hash, load_tensors, made_of, save_tensors
 from advtransfer.command_line import command_line
 from advtransfer.datasets import load_dataset
 from advtransfer.devices import pick_device
@@ -20,11 +20,12 @@ def main() -> None:
     parser.add_argument("--target-file", required=True, help="target artefact")
     parser.add_argument("--queries", type=int, required=True, help="how many training images, and how many test images")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--code", required=True, help="hash of the code, kept in the artefact")
     parser.add_argument("--output", required=True, help="influence_{train,test}, labels and image ids, safetensors")
     arguments = parser.parse_args()
     device = pick_device(arguments.threads)
-    dataset, metadata = load_dataset(arguments.target_file), load_tensors(arguments.model, [])[1]
-    ids, _ = load_tensors(arguments.features, ["train_image_ids", "test_image_ids"])
+    dataset, metadata = load_dataset(arguments.target_file), load_tensors(arguments.model, [], own=True)[1]
+    ids, _ = load_tensors(arguments.features, ["train_image_ids", "test_image_ids"], own=True)
     train_ids, test_ids = ids["train_image_ids"], spread(ids["test_image_ids"], arguments.queries)
     query_ids = spread(train_ids, arguments.queries)
     train = dataset.train_images[train_ids], dataset.train_labels[train_ids]
@@ -38,6 +39,15 @@ def main() -> None:
         metadata["resolution"],
         device,
     )
+    provenance = made_of(
+        {"queries": arguments.queries},
+        arguments.code,
+        {
+            "model": content_hash(arguments.model),
+            "features": content_hash(arguments.features),
+            "target": content_hash(arguments.target_file),
+        },
+    )
     save_tensors(
         arguments.output,
         {
@@ -49,7 +59,7 @@ def main() -> None:
             "test_labels": test[1],
             "test_image_ids": test_ids,
         },
-        {"class_names": dataset.class_names},
+        {"class_names": dataset.class_names, PROVENANCE: provenance},
     )
 
 

@@ -4,7 +4,7 @@ import argparse
 import inspect
 from pkgutil import resolve_name
 
-from advtransfer.artefacts import load_arrays, save_arrays, save_table
+from advtransfer.artefacts import PROVENANCE, content_hash, load_arrays, made_of, save_arrays, save_table
 from advtransfer.command_line import command_line
 from advtransfer.tables.influence import read_influence
 
@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("--robust-all", help="the same through all weights")
     parser.add_argument("--target", required=True, help="target artefact")
     parser.add_argument("--self-influence", required=True, choices=["excluded", "included"])
+    parser.add_argument("--code", required=True, help="hash of the code, kept in the artefact")
     parser.add_argument("--output", required=True, help="table to write: .csv, or .safetensors of pictures")
     arguments = parser.parse_args()
     readers = {
@@ -31,10 +32,17 @@ def main() -> None:
     }
     tabulate = resolve_name(f"advtransfer.tables.{arguments.tabulate}")
     table = tabulate(**{name: readers[name]() for name in inspect.signature(tabulate).parameters})
+    inputs = {name: getattr(arguments, name) for name in ("natural", "robust", "natural_all", "robust_all", "target")}
+    provenance = made_of(
+        {"tabulate": arguments.tabulate, "self_influence": arguments.self_influence},
+        arguments.code,
+        {name: content_hash(file) for name, file in inputs.items() if file is not None},
+    )
     if isinstance(table, tuple):
-        save_arrays(arguments.output, *table)
+        arrays, facts = table
+        save_arrays(arguments.output, arrays, {**facts, PROVENANCE: provenance})
     else:
-        save_table(arguments.output, table)
+        save_table(arguments.output, table, provenance)
 
 
 if __name__ == "__main__":

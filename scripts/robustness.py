@@ -5,7 +5,7 @@ import json
 
 import pandas as pd
 
-from advtransfer.artefacts import load_tensors, save_table
+from advtransfer.artefacts import content_hash, load_tensors, made_of, save_table
 from advtransfer.command_line import command_line
 from advtransfer.tables.robustness import COLUMNS, recorded
 
@@ -18,9 +18,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--source", required=True, help="source artefact")
     parser.add_argument("--dataset", help="target artefact whose test images the source is measured on")
+    parser.add_argument("--code", required=True, help="hash of the code, kept in the artefact")
     parser.add_argument("--output", required=True, help="parquet file of rows")
     arguments = parser.parse_args()
-    metadata = load_tensors(arguments.source, [])[1]
+    metadata = load_tensors(arguments.source, [], own=True)[1]
     if arguments.dataset is None:
         rows = recorded(metadata, arguments.name)
     else:
@@ -34,7 +35,11 @@ def main() -> None:
         model = load_source(arguments.source).to(device)
         dataset = load_dataset(arguments.dataset)
         rows = measure(model, dataset, metadata["resolution"], arguments.settings, device, arguments.name)
-    save_table(arguments.output, pd.DataFrame(rows, columns=COLUMNS))
+    inputs = {"source": content_hash(arguments.source)}
+    if arguments.dataset is not None:
+        inputs["dataset"] = content_hash(arguments.dataset)
+    provenance = made_of({"name": arguments.name, "settings": arguments.settings}, arguments.code, inputs)
+    save_table(arguments.output, pd.DataFrame(rows, columns=COLUMNS), provenance)
 
 
 if __name__ == "__main__":

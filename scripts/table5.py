@@ -1,25 +1,29 @@
-"""Write table 5 as Markdown and as LaTeX: accuracy by target, size and source, the published value beside ours."""
+"""Write table 5 as CSV, as Markdown and as LaTeX: accuracy by target, size and source, the published value beside ours."""
 
 import argparse
 import json
 
 import pandas as pd
 
-from advtransfer.artefacts import whole_file
+from advtransfer.artefacts import load_csv, whole_file
 from advtransfer.command_line import command_line
 from advtransfer.tables.table5 import latex, markdown
 
 
 def main() -> None:
-    """Parse, read the table, write it twice."""
+    """Parse, read the table, copy it, write it twice more."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", required=True, help="table 5 (.csv)")
     parser.add_argument("--experiment", type=json.loads, required=True, help="the experiment, resolved, as JSON")
     parser.add_argument("--epochs", type=json.loads, required=True, help="{images: the protocol's epochs}, as JSON")
+    parser.add_argument("--csv", required=True, help="copy of the table to write")
     parser.add_argument("--markdown", required=True, help="file to write (.md)")
     parser.add_argument("--latex", required=True, help="file to write (.tex)")
     arguments = parser.parse_args()
-    table = pd.read_csv(arguments.table, dtype={"epochs": str})
+    content = load_csv(arguments.table)
+    with whole_file(arguments.csv) as part:
+        part.write_bytes(content.getvalue())
+    table = pd.read_csv(content, dtype={"epochs": str})
     for path, form in ((arguments.markdown, markdown), (arguments.latex, latex)):
         with whole_file(path) as part:
             part.write_text(form(table, arguments.experiment, arguments.epochs), encoding="utf-8")

@@ -5,6 +5,7 @@ import importlib
 import json
 from pathlib import Path
 
+from advtransfer.artefacts import made_of
 from advtransfer.command_line import command_line
 
 
@@ -17,12 +18,14 @@ def main() -> None:
     parser.add_argument(
         "--mirror", help="folder or URL prefix that is asked for archives before their publishers; may be empty"
     )
+    parser.add_argument("--files", required=True, help="hash of the files of a folder of images, or none")
+    parser.add_argument("--code", required=True, help="hash of the code, kept in the artefact")
     parser.add_argument("--output", type=Path, required=True, help="target artefact to write")
     arguments = parser.parse_args()
     kind = importlib.import_module(f"advtransfer.targets.{arguments.settings['kind']}")
     settings = arguments.settings | ({"mirror": arguments.mirror} if arguments.mirror else {})
     dataset = kind.build(settings, arguments.downloads, f"config.yaml: target '{arguments.name}'")
-    dataset.save(arguments.output)
+    dataset.save(arguments.output, made_of(arguments.settings, arguments.code, {"files": arguments.files}))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from advtransfer.artefacts import save_json, save_tensors
+from advtransfer.artefacts import PROVENANCE, content_hash, made_of, save_json, save_tensors
 from advtransfer.command_line import command_line
 from advtransfer.datasets import draw_test_images, load_dataset
 from advtransfer.devices import pick_device
@@ -81,7 +81,8 @@ def main() -> None:
     }
     save_json(arguments.record, record)
     origin = {"kind": "train", "settings": settings, "measured": record["measured"], **provenance}
-    save_tensors(arguments.source, tensors, {**metadata, "origin": origin})
+    made = made_of(settings, arguments.code, {"dataset": content_hash(arguments.dataset)})
+    save_tensors(arguments.source, tensors, {**metadata, "origin": origin, PROVENANCE: made})
     remove_checkpoint(checkpoint)
 
 

@@ -4,11 +4,10 @@ import argparse
 import json
 
 import pandas as pd
-import torch
 
-from advtransfer.artefacts import save_table
+from advtransfer.artefacts import PROVENANCE, content_hash, made_of, save_table
 from advtransfer.command_line import command_line
-from advtransfer.datasets import load_dataset
+from advtransfer.datasets import load_dataset, load_subsets
 from advtransfer.devices import pick_device
 from advtransfer.errors import InputError
 from advtransfer.models import save_model, source_resolution
@@ -28,14 +27,19 @@ def main() -> None:
     parser.add_argument("--source-file", required=True, help="source artefact")
     parser.add_argument("--target-file", required=True, help="target artefact")
     parser.add_argument("--subset-file", required=True, help="parquet file with columns seed, image_id")
+    parser.add_argument("--code", required=True, help="hash of the code, kept in the artefact")
     parser.add_argument("--output", required=True, help="parquet file of rows")
     parser.add_argument("--model", help="where to write the last seed's network (.safetensors)")
     arguments = parser.parse_args()
     device = pick_device(arguments.threads, arguments.settings.get("precision"))
-    drawn = pd.read_parquet(arguments.subset_file).groupby("seed")["image_id"]
-    subsets = {seed: torch.from_numpy(drawn.get_group(seed).to_numpy(copy=True)) for seed in arguments.seeds}
+    subsets = load_subsets(arguments.subset_file, arguments.seeds)
     settings = {**arguments.settings, "resolution": source_resolution(arguments.source_file)}
     identity = {name: getattr(arguments, name) for name in ("protocol", "source", "target", "blocks", "images")}
+    provenance = made_of(
+        {**identity, "seeds": arguments.seeds, "settings": arguments.settings},
+        arguments.code,
+        {name: content_hash(getattr(arguments, f"{name}_file")) for name in ("source", "target", "subset")},
+    )
 
     dataset, table = load_dataset(arguments.target_file), []
     runs = fine_tune_seeds(arguments.source_file, dataset, subsets, arguments.blocks, settings, device)
@@ -43,14 +47,14 @@ def main() -> None:
         for seed, model, rows in runs:
             table += [{**identity, "seed": seed, **row} for row in rows]
             if arguments.model:
-                facts = {**identity, "seed": seed, "class_names": dataset.class_names}
+                facts = {**identity, "seed": seed, "class_names": dataset.class_names, PROVENANCE: provenance}
                 save_model(arguments.model, model, arguments.source_file, facts)
     except FloatingPointError as error:
         raise InputError(
             f"{arguments.output}: {error}. Lower the learning rate of protocol '{arguments.protocol}', "
             "or leave this source or size out."
         ) from None
-    save_table(arguments.output, pd.DataFrame(table))
+    save_table(arguments.output, pd.DataFrame(table), provenance)
 
 
 if __name__ == "__main__":

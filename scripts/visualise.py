@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 
-from advtransfer.artefacts import load_tensors, save_arrays
+from advtransfer.artefacts import PROVENANCE, content_hash, load_tensors, made_of, save_arrays
 from advtransfer.command_line import command_line
 from advtransfer.devices import pick_device
 from advtransfer.errors import InputError
@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 # Side of the images that the paper's step size belongs to.
 PAPER_SIDE = 224
+ROLES = ("natural", "robust")
 
 
 def main() -> None:
@@ -27,11 +28,12 @@ def main() -> None:
     parser.add_argument("--robust", required=True, help="fine-tuned network")
     parser.add_argument("--settings", type=json.loads, required=True, help="units, steps, step_size as JSON")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--code", required=True, help="hash of the code, kept in the artefact")
     parser.add_argument("--output", required=True, help="starts, {role} images and activations, safetensors")
     arguments = parser.parse_args()
     device, settings = pick_device(arguments.threads), arguments.settings
     arrays = {}
-    for role in ("natural", "robust"):
+    for role in ROLES:
         path = getattr(arguments, role)
         model, resolution = load_source(path).to(device), load_tensors(path, [])[1]["resolution"]
         features = model.network.fc.in_features
@@ -47,7 +49,9 @@ def main() -> None:
         images, activations = visualise(model, starts, settings["units"], settings["steps"], step_size)
         arrays |= {f"{role}_images": images.numpy(), f"{role}_activations": activations.numpy()}
         arrays["starts"] = starts.numpy()
-    save_arrays(arguments.output, {name: array.astype(np.float32) for name, array in arrays.items()}, {"starts": names})
+    inputs = {role: content_hash(getattr(arguments, role)) for role in ROLES}
+    facts = {"starts": names, PROVENANCE: made_of(settings, arguments.code, inputs)}
+    save_arrays(arguments.output, {name: array.astype(np.float32) for name, array in arrays.items()}, facts)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def resolved(config: dict[str, Any], experiment: str | None = None) -> dict[str,
     """The chosen experiment, or another one, which is chosen then: checked as rules/common.smk does it, and resolved."""
     config["experiment"] = experiment or config["experiment"]
     check(config, PROJECT / "rules" / "config.schema.yaml")
-    return resolve_experiment(config, counts_of(config), "rows.parquet")
+    return resolve_experiment(config, counts_of(config), inputs.published_rows(config))
 
 
 def selections(targets: list[str]) -> dict[str, dict[str, Any]]:

@@ -3,11 +3,12 @@
 Sizes are in inches, so that a panel and its labels keep their size however many panels a figure has.
 """
 
+import json
 import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import matplotlib
 
@@ -22,7 +23,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from advtransfer.artefacts import whole_file
+from advtransfer.artefacts import PROVENANCE, whole_file
 from advtransfer.errors import InputError
 from advtransfer.targets.catalogue import PAPER_TARGETS
 from figures.axes import format_accuracy, format_delta, format_x, labels_fit, points, room_below
@@ -95,18 +96,23 @@ def set_theme(style: Mapping[str, Any]) -> None:
             ) from error
 
 
-def read_table(path: str) -> pd.DataFrame:
-    """A figure's table as `advtransfer.tables` made it; empty texts stay empty."""
+def read_table(file: str | BinaryIO) -> pd.DataFrame:
+    """A figure's table as `advtransfer.tables` made it, out of its CSV file; empty texts stay empty."""
     texts = {"epochs": str, "minus_source": str}
-    return pd.read_csv(path, dtype=texts | {"minus_blocks": "Int64"}).fillna({"epochs": "", "minus_source": ""})
+    return pd.read_csv(file, dtype=texts | {"minus_blocks": "Int64"}).fillna({"epochs": "", "minus_source": ""})
 
 
-def save_figure(figure: Figure, pdf: str, png: str, caption: str) -> None:
-    """Write a figure as PDF (no date inside: the same table gives the same bytes) and as PNG, titled in their properties; close it."""
+def save_figure(figure: Figure, pdf: str, png: str, caption: str, provenance: Mapping[str, Any]) -> None:
+    """Write a figure as PDF (no date inside: the same table gives the same bytes) and as PNG, titled in their properties; close it.
+
+    provenance: what made it (`artefacts.made_of`); the PNG keeps it.
+    """
     with whole_file(pdf) as part:
         figure.savefig(part, format="pdf", metadata={"Title": caption, "CreationDate": None})
     with whole_file(png) as part:
-        figure.savefig(part, format="png", metadata={"Title": caption})
+        figure.savefig(
+            part, format="png", metadata={"Title": caption, PROVENANCE: json.dumps(provenance, sort_keys=True)}
+        )
     plt.close(figure)
 
 

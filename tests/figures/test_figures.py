@@ -12,7 +12,7 @@ import pytest
 from matplotlib.collections import FillBetweenPolyCollection, LineCollection
 from matplotlib.colors import to_hex
 
-from advtransfer.artefacts import save_table
+from advtransfer.artefacts import made_of, save_table
 from advtransfer.config.catalogue import ROLES
 from advtransfer.errors import InputError
 from advtransfer.tables.accuracy import ROW_COLUMNS, compare
@@ -331,12 +331,12 @@ def test_footer_names_unequal_training_and_unpaired_seeds(tmp_path):
 
 def test_scripts_give_the_same_bytes_every_time_without_torch(tmp_path):
     experiment = an_experiment()
-    save_table(tmp_path / "fig2.csv", compare(rows_of(experiment), experiment, "fig2"))
+    save_table(tmp_path / "fig2.csv", compare(rows_of(experiment), experiment, "fig2"), made_of({}, "code", {}))
     mine = {**experiment, "figures": {"fig2": experiment["figures"]["fig2"]}}
     outputs = []
     for attempt in ("first", "second"):
         arguments = ["--figure", "fig2", "--table", tmp_path / "fig2.csv", "--experiment", json.dumps(mine)]
-        arguments += ["--caption", "Accuracy"]
+        arguments += ["--caption", "Accuracy", "--code", "0123456789abcdef"]
         arguments += ["--style", json.dumps({"lines.linewidth": 2}), "--pdf", tmp_path / f"{attempt}.pdf"]
         arguments += ["--png", tmp_path / f"{attempt}.png"]
         command = [sys.executable, "-X", "importtime", SCRIPTS / "figure.py", *arguments]

@@ -215,6 +215,8 @@ def test_pictures_are_small_files_and_drawn_without_torch(tmp_path):
         "fig7",
         "--caption",
         "Influence",
+        "--code",
+        "0123456789abcdef",
         "--table",
         tmp_path / "fig7.safetensors",
         "--experiment",

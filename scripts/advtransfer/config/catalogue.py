@@ -379,7 +379,11 @@ RESULTS = (
         },
     ),
     Result("results/robustness/{source}.parquet", "How robust a source is on its own test images.", columns.ROBUSTNESS),
-    Result("results/tables/{experiment}/{figure}.csv, .safetensors", "Exactly what a figure draws; columns above.", {}),
+    Result(
+        "results/tables/{experiment}/{figure}.csv, .safetensors",
+        "Exactly what a figure draws; columns above. A CSV table has its hash beside it, in {figure}.csv.sha256.",
+        {},
+    ),
     Result("results/downloads/", "Checkpoints, archives and logs as they came, verified.", {}),
     Result(
         "results/logs/, results/benchmarks/", "What each job said, and what it took (Snakemake's benchmark files).", {}

@@ -61,8 +61,10 @@ def chunks(models: int, images: int, seeds_per_job: list[list[int]]) -> list[tup
     return [(first, min(first + length, models) - 1) for first in range(0, models, length)]
 
 
-def transfer_jobs(experiment: dict[str, Any], figures: Iterable[str] | None = None) -> dict[str, tuple[Cell, int]]:
-    """{file of rows: (its cell, how many seeds it holds)} for each transfer job that some figures need, or all, once.
+def transfer_chunks(
+    experiment: dict[str, Any], figures: Iterable[str] | None = None
+) -> dict[str, tuple[Cell, int, int]]:
+    """{file of rows: (its cell, first and last index of its seeds)} for each transfer job that some figures need, or all, once.
 
     None for published rows.
     """
@@ -70,10 +72,47 @@ def transfer_jobs(experiment: dict[str, Any], figures: Iterable[str] | None = No
         return {}
     return {
         f"results/transfer/{experiment['protocol']}/{cell.source}/{cell.target}"
-        f"/blocks{cell.blocks}_n{cell.images}/seeds{first}-{last}.parquet": (cell, last - first + 1)
+        f"/blocks{cell.blocks}_n{cell.images}/seeds{first}-{last}.parquet": (cell, first, last)
         for figure in (experiment["figures"] if figures is None else figures)
         for cell in cells(experiment, figure)
         for first, last in chunks(cell.models, cell.images, experiment["seeds_per_job"])
+    }
+
+
+def transfer_jobs(experiment: dict[str, Any], figures: Iterable[str] | None = None) -> dict[str, tuple[Cell, int]]:
+    """{file of rows: (its cell, how many seeds it holds)}; see `transfer_chunks`."""
+    return {
+        file: (cell, last - first + 1) for file, (cell, first, last) in transfer_chunks(experiment, figures).items()
+    }
+
+
+def transfer_settings(
+    experiment: dict[str, Any], recipe: dict[str, Any], figures: Iterable[str] | None = None
+) -> dict[str, tuple[dict[str, Any], dict[str, str]]]:
+    """{file of rows: (all that its job is told, {"source", "target", "subset": its inputs})}; see `transfer_chunks`.
+
+    recipe: {"seeds": all seeds of the configuration, "protocols": {number of images, as text: the protocol at this size}}.
+    """
+    return {
+        file: (
+            {
+                **{"protocol": experiment["protocol"], "source": cell.source, "target": cell.target},
+                **{"blocks": cell.blocks, "images": cell.images},
+                "seeds": recipe["seeds"][first : last + 1],
+                "settings": recipe["protocols"][str(cell.images)],
+            },
+            transfer_inputs(cell.source, cell.target, cell.images),
+        )
+        for file, (cell, first, last) in transfer_chunks(experiment, figures).items()
+    }
+
+
+def transfer_inputs(source: str, target: str, images: int) -> dict[str, str]:
+    """{"source", "target", "subset": the artefact that a fine-tuned model is made of}."""
+    return {
+        "source": f"results/sources/{source}.safetensors",
+        "target": f"results/targets/{target}.safetensors",
+        "subset": f"results/subsets/{target}/n{images}.parquet",
     }
 
 

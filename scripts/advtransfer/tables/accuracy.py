@@ -14,12 +14,13 @@ form (TABLE_COLUMNS), and `quantity` says what a line of it is:
 `epochs` holds the last epochs of the models behind a line ("100", or "30 100"), in fig3 the epoch that it is drawn at.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from advtransfer.artefacts import differing, load_table, statement
 from advtransfer.config.columns import ACCURACY, ROWS
 from advtransfer.config.grid import Cell, cells
 from advtransfer.errors import InputError
@@ -34,23 +35,38 @@ TABLE_COLUMNS = list(ACCURACY)
 SINGLES = 5
 
 
-def read_rows(files: Iterable[str | Path]) -> pd.DataFrame:
+def read_rows(
+    files: Iterable[str | Path], expected: Mapping[str, Mapping[str, Any]] | None = None, remedy: str = "Remove them."
+) -> pd.DataFrame:
     """The rows of parquet files, one after another; files that do not exist are passed over, as what they would hold
-    appears as missing. Raises InputError where a file has not the columns of rows, or none of the files exists.
+    appears as missing.
+
+    expected: {file: the provenance that it should have}, for some files or none; remedy: what to do about others.
+    Raises InputError where a file is damaged, has not the columns of rows, or another provenance, or none of the files exists.
     """
     import pyarrow
-    from pyarrow import parquet
 
     files = list(dict.fromkeys(map(str, files)))
-    parts = []
+    parts, others = [], {}
     for file in files:
         if not Path(file).is_file():
             continue
-        with parquet.ParquetFile(file) as part:
-            lacking = [column for column in ROW_COLUMNS if column not in part.schema_arrow.names]
-            if lacking:
-                raise InputError(f"{file}: column(s) {', '.join(lacking)} missing. Remove the file and make it again.")
-            parts.append(part.read(columns=ROW_COLUMNS, use_threads=False))
+        if expected is not None and file in expected:
+            difference = differing(statement(file)[1], expected[file])
+            if difference:
+                others[file] = difference
+                continue
+        part = load_table(file)
+        lacking = [column for column in ROW_COLUMNS if column not in part.column_names]
+        if lacking:
+            raise InputError(f"{file}: column(s) {', '.join(lacking)} missing. Remove the file and make it again.")
+        parts.append(part.select(ROW_COLUMNS))
+    if others:
+        first = next(iter(others))
+        raise InputError(
+            f"{first}: these rows were made with other {others[first]} than the configuration now says"
+            f"{f', and those of {len(others) - 1} more file(s)' if len(others) > 1 else ''}. {remedy}"
+        )
     if not parts:
         raise InputError(
             f"{files[0] if files else 'rows'}: none of the {len(files)} file(s) of rows exists. Fine-tune first: ask "

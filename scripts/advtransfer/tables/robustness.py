@@ -9,7 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from advtransfer.artefacts import load_table
 from advtransfer.config.columns import ROBUSTNESS
+from advtransfer.errors import InputError
 
 COLUMNS = list(ROBUSTNESS)
 
@@ -40,8 +42,16 @@ def recorded(metadata: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def read_robustness(files: Iterable[str | Path]) -> pd.DataFrame:
-    """The rows (COLUMNS) of all files, one after another; no rows without files."""
-    parts = [pd.read_parquet(file) for file in files]
+    """The rows (COLUMNS) of all files, one after another; no rows without files.
+
+    Raises InputError where a file is missing, damaged, or of another kind.
+    """
+    parts = []
+    for file in files:
+        part = load_table(file).to_pandas()
+        if list(part.columns) != COLUMNS:
+            raise InputError(f"{file}: no rows of a source's robustness. Remove the file and make it again.")
+        parts.append(part)
     rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
     return rows.astype({"epsilon": float, "accuracy": float})
 

@@ -1,0 +1,288 @@
+"""Which artefacts of an experiment were not made as the configuration, the code and their inputs now say. No torch here.
+
+Snakemake keeps its records of what made a file in .snakemake, which may be gone, or know nothing of files that were copied. Each artefact
+says itself what made it (`artefacts.made_of`); only this is read here, no tensors and no rows.
+`config` is the whole configuration, checked; `experiment` and `inspection` are resolved (see `grid` and `inspection`).
+"""
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from advtransfer.artefacts import PROVENANCE, damage_named, differing, hash_of, made_of, statement
+from advtransfer.config import inputs
+from advtransfer.config.catalogue import CATALOGUE, DRAWN, Entry
+from advtransfer.config.grid import row_files, transfer_inputs, transfer_settings
+from advtransfer.config.inspection import ROLES, model_file
+from advtransfer.config.resolve import (
+    experiment_for,
+    experiment_sources,
+    resolve_protocol,
+    resolve_robustness,
+    resolve_source,
+    resolve_target,
+    test_data_of,
+)
+from advtransfer.downloads import file_hash
+from advtransfer.errors import InputError
+from advtransfer.provenance import code_of
+
+
+class Recipe(NamedTuple):
+    """What makes an artefact: all that its job is told, the files of its code, and its inputs.
+
+    artefacts: {name: path}. others: called, gives {name: hash} of inputs that are none.
+    """
+
+    settings: Any
+    code: tuple[str, ...]
+    artefacts: Mapping[str, str] = {}
+    others: Callable[[], Mapping[str, str]] = dict
+
+
+def find(
+    config: Mapping[str, Any],
+    experiment: Mapping[str, Any],
+    inspection: Mapping[str, Any] | None,
+    counts: Mapping[str, Mapping[str, int]],
+) -> dict[str, str]:
+    """{file: what differs} of the experiment's artefacts that exist: "settings", "code" or "inputs"; "provenance" where none is stated,
+    "what it says of itself" where that is damaged. An input that does not exist is passed over.
+    """
+    found = {}
+    says = functools.cache(lambda file: _drawn(file) if file.endswith(".png") else statement(file))
+    for file, recipe in recipes(config, experiment, inspection, counts):
+        if not Path(file).is_file():
+            continue
+        try:
+            stated = says(file)[1]
+        except InputError:
+            found[file] = "what it says of itself"
+            continue
+        known = dict(recipe.others())
+        for name, path in recipe.artefacts.items():
+            try:
+                known[name] = says(path)[0]
+            except InputError:
+                continue
+        difference = differing(stated, made_of(recipe.settings, code_of(*recipe.code), known))
+        if difference:
+            found[file] = difference
+    return found
+
+
+def describe(found: Mapping[str, str]) -> str:
+    """One line that says what `find` found; empty where that is nothing."""
+    if not found:
+        return ""
+    first = next(iter(found))
+    more = f", and {len(found) - 1} more," if len(found) > 1 else ""
+    return f"{first}{more} made with other {found[first]} than now: to be made again where needed."
+
+
+def recipes(
+    config: Mapping[str, Any],
+    experiment: Mapping[str, Any],
+    inspection: Mapping[str, Any] | None,
+    counts: Mapping[str, Mapping[str, int]],
+) -> Iterator[tuple[str, Recipe]]:
+    """Each artefact that the experiment may have, and what makes it."""
+    if experiment["rows"] is None:
+        yield from _sources_and_targets(config, experiment)
+        yield from _fine_tuned(config, experiment)
+    else:
+        name = Path(experiment["rows"]).stem
+        read = functools.partial(_hashes_of, {"log": inputs.published_log(config, name)})
+        yield (
+            experiment["rows"],
+            Recipe({"models": config["published"][name]["models"]}, ("published_rows.py",), others=read),
+        )
+    if inspection is not None:
+        yield from _looked_into(config, experiment, inspection)
+    yield from _tables(config, experiment, inspection, counts)
+    yield from _figures(config, experiment, inspection)
+
+
+def row_recipe(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How the experiment's rows are made, JSON-compatible; None where they are the authors' own. See `grid.transfer_settings`."""
+    if experiment["rows"] is not None:
+        return None
+    sizes = {images for pairs in experiment["sizes"].values() for images, _ in pairs}
+    protocols = {str(images): resolve_protocol(config, experiment["protocol"], images) for images in sorted(sizes)}
+    return {"seeds": config["seeds"], "protocols": protocols, "code": code_of("transfer.py")}
+
+
+def checkpoint_hash(config: Mapping[str, Any], source: str) -> str:
+    """Hash of the file that a source of kind `file` is read from; "none" of a missing file, and of a download, which has its own."""
+    entry = config["sources"][source]
+    return _file_hash(entry["path"]) if entry["kind"] == "file" else "none"
+
+
+def shown(experiment: Mapping[str, Any], inspection: Mapping[str, Any] | None, figure: str) -> dict[str, Any]:
+    """The experiment as the jobs of one figure or table get it: without what only others show."""
+    part = inputs.PART_OF.get(CATALOGUE[figure].drawn_from)
+    looked = {part: inputs.inspected(experiment, inspection, part)} if part else {}
+    return {**experiment_for(experiment, figure), **looked}
+
+
+def table_code(script: str, table: str) -> tuple[str, ...]:
+    """The files of code that make a table: a script, and the module that it imports by name."""
+    return script, f"advtransfer/tables/{CATALOGUE[table].tabulate.split('.')[0]}.py"
+
+
+@functools.cache
+def _file_hash(path: str) -> str:
+    return f"sha256:{file_hash(Path(path), 'sha256')}" if Path(path).is_file() else "none"
+
+
+def _hashes_of(files: Mapping[str, str]) -> dict[str, str]:
+    return {name: _file_hash(file) for name, file in files.items() if Path(file).is_file()}
+
+
+def _all_of(files: Iterable[str]) -> dict[str, str]:
+    """{"rows": one hash of artefacts together}, or nothing where one of them is missing: it cannot be compared then."""
+    files = list(files)
+    if not all(Path(file).is_file() for file in files):
+        return {}
+    try:
+        return {"rows": hash_of([statement(file)[0] for file in files])}
+    except InputError:
+        return {}
+
+
+def _sources_and_targets(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
+    targets = dict.fromkeys(experiment["targets"])
+    for source in experiment_sources(experiment):
+        entry, file = config["sources"][source], f"results/sources/{source}.safetensors"
+        if entry["kind"] == "train":
+            targets[entry["dataset"]] = None
+            dataset = {"dataset": f"results/targets/{entry['dataset']}.safetensors"}
+            yield file, Recipe(resolve_source(entry), ("train_source.py",), dataset)
+        elif entry["kind"] == "file":
+            read = functools.partial(_hashes_of, {"checkpoint": entry["path"]})
+            yield file, Recipe(resolve_source(entry), ("import_source.py",), others=read)
+        else:
+            yield file, Recipe(resolve_source(entry), ("import_source.py",))
+        used = {"source": file}
+        test_data = test_data_of(config, source)
+        if test_data:
+            targets[test_data] = None
+            used["dataset"] = f"results/targets/{test_data}.safetensors"
+        settings = {"name": source, "settings": resolve_robustness(config, source)}
+        yield f"results/robustness/{source}.parquet", Recipe(settings, ("robustness.py",), used)
+    for target in targets:
+        entry = config["targets"][target]
+        code = ("target.py", f"advtransfer/targets/{entry['kind']}.py")
+        listed = functools.partial(lambda target: {"files": inputs.target_files(config, target)}, target)
+        yield f"results/targets/{target}.safetensors", Recipe(resolve_target(entry), code, others=listed)
+
+
+def _fine_tuned(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
+    for target, pairs in experiment["sizes"].items():
+        for images, _ in pairs:
+            settings, used = {"images": images, "seeds": config["seeds"]}, transfer_inputs("", target, images)
+            yield used["subset"], Recipe(settings, ("subset.py",), {"target": used["target"]})
+    for file, (settings, used) in transfer_settings(experiment, row_recipe(config, experiment)).items():
+        yield file, Recipe(settings, ("transfer.py",), used)
+
+
+def _looked_into(
+    config: Mapping[str, Any], experiment: Mapping[str, Any], inspection: Mapping[str, Any]
+) -> Iterator[tuple[str, Recipe]]:
+    protocol = experiment["protocol"]
+    for part in inspection.values():
+        for role in ROLES:
+            source, target, images = part["sources"][role], part["target"], part["images"]
+            settings = {
+                **{"protocol": protocol, "source": source, "target": target, "blocks": part["blocks"]},
+                **{"images": images, "seeds": [part["seed"]]},
+                "settings": resolve_protocol(config, protocol, images),
+            }
+            used = transfer_inputs(source, target, images)
+            yield model_file(protocol, part, role), Recipe(settings, ("transfer.py",), used)
+    part = inspection["influence"]
+    for role in ROLES:
+        model, features = (model_file(protocol, part, role, f"results/{name}") for name in ("models", "features"))
+        used = transfer_inputs(part["sources"][role], part["target"], part["images"])
+        target = {"target": used["target"]}
+        settings = {"seed": part["seed"], "test_images": part["test_images"]}
+        yield features, Recipe(settings, ("features.py",), {"model": model, "subset": used["subset"], **target})
+        settings = {key: part[key] for key in ("pinv_rcond", "damping")}
+        influence = model_file(protocol, part, role, "results/influence")
+        yield influence, Recipe(settings, ("influence.py",), {"features": features})
+        settings = {"queries": part["all_weights_queries"]}
+        used = {"model": model, "features": features, **target}
+        through_all = model_file(protocol, part, role, "results/influence_all")
+        yield through_all, Recipe(settings, ("influence_all.py",), used)
+
+
+def _tables(
+    config: Mapping[str, Any],
+    experiment: Mapping[str, Any],
+    inspection: Mapping[str, Any] | None,
+    counts: Mapping[str, Mapping[str, int]],
+) -> Iterator[tuple[str, Recipe]]:
+    for name, entry in CATALOGUE.items():
+        file = f"results/tables/{experiment['name']}/{name}.{entry.table}"
+        if Path(file).is_file() and not inputs.lacking(config, experiment, inspection, entry):
+            recipe = _table(config, experiment, inspection, counts, name, entry)
+            if recipe is not None:
+                yield file, recipe
+
+
+def _table(
+    config: Mapping[str, Any],
+    experiment: Mapping[str, Any],
+    inspection: Mapping[str, Any] | None,
+    counts: Mapping[str, Mapping[str, int]],
+    name: str,
+    entry: Entry,
+) -> Recipe | None:
+    if entry.drawn_from == "rows":
+        settings = {"figure": name, "tabulate": entry.tabulate, "experiment": shown(experiment, inspection, name)}
+        rows = functools.partial(_all_of, row_files(experiment, name))
+        return Recipe(settings, table_code("table.py", name), others=rows)
+    if entry.drawn_from in ("influence", "influence_all"):
+        settings = {"tabulate": entry.tabulate, "self_influence": inspection["influence"]["self_influence"]}
+        used = inputs.influence_table_files(experiment, inspection, name)
+        return Recipe(settings, table_code("influence_table.py", name), used)
+    if entry.drawn_from == "networks":
+        settings = {key: inspection["visualisation"][key] for key in ("units", "steps", "step_size")}
+        used = inputs.inspected_files(experiment, inspection, "visualisation", "results/models")
+        return Recipe(settings, ("visualise.py",), used)
+    if entry.drawn_from == "robustness":
+        rows = functools.partial(_all_of, inputs.robustness_files(config, experiment))
+        return Recipe(None, ("source_robustness.py",), others=rows)
+    if entry.drawn_from == "architecture":
+        settings = {
+            "source": resolve_source(config["sources"][experiment["sources"]["natural"]]),
+            "classes": counts[experiment["targets"][0]]["classes"],
+            "blocks": experiment["blocks"],
+        }
+        return Recipe(settings, ("schematic.py",))
+    return None
+
+
+def _figures(
+    config: Mapping[str, Any], experiment: Mapping[str, Any], inspection: Mapping[str, Any] | None
+) -> Iterator[tuple[str, Recipe]]:
+    for name, entry in DRAWN.items():
+        if not inputs.lacking(config, experiment, inspection, entry):
+            settings = {
+                "experiment": shown(experiment, inspection, name),
+                "caption": entry.caption,
+                "style": {**config["style"].get("all", {}), **config["style"].get(name, {})},
+            }
+            table = f"results/tables/{experiment['name']}/{name}.{entry.table}"
+            yield f"figures/{name}.png", Recipe(settings, ("figure.py", f"figures/{name}.py"), {"table": table})
+
+
+def _drawn(file: str) -> tuple[str, dict[str, Any] | None]:
+    """`artefacts.statement` of a figure, which is read by people only and has no hash."""
+    from PIL import Image
+
+    with damage_named(file, "figure"), Image.open(file) as image:
+        text = image.info.get(PROVENANCE)
+        return "", None if text is None else json.loads(text)

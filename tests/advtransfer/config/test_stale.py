@@ -1,0 +1,75 @@
+"""Every artefact has a recipe, and what differs is told without Snakemake."""
+
+import time
+
+import pytest
+
+from advtransfer.artefacts import differing, made_of, save_table, statement
+from advtransfer.config import stale
+from advtransfer.config.catalogue import CATALOGUE, DRAWN
+from advtransfer.config.grid import transfer_settings
+from advtransfer.config.inspection import resolve_inspection
+from experiments import counts_of, read_config, resolved, rows_of
+
+
+@pytest.fixture(params=["demo", "paper", "published"])
+def chosen(request):
+    config = read_config()
+    experiment, counts = resolved(config, request.param), counts_of(config)
+    return config, experiment, resolve_inspection(config, experiment, counts), counts
+
+
+def test_every_artefact_of_an_experiment_has_one_recipe(chosen, tmp_path, monkeypatch):
+    """With all tables there, as recipes of those that are missing are left out."""
+    config, experiment, inspection, counts = chosen
+    monkeypatch.chdir(tmp_path)
+    for name, entry in CATALOGUE.items():
+        file = tmp_path / f"results/tables/{experiment['name']}/{name}.{entry.table}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    files = [file for file, _ in stale.recipes(config, experiment, inspection, counts)]
+    folders = {file.split("/")[1] for file in files if file.startswith("results/")}
+    drawn = [file for file in files if file.startswith("figures/")]
+    if experiment["rows"] is None:
+        everything = {"sources", "targets", "subsets", "transfer", "models", "features", "influence", "influence_all"}
+        assert folders == everything | {"robustness", "tables"}
+        shown = {f"figures/{name}.png" for name in DRAWN}
+        assert set(drawn) == (shown if experiment["name"] == "demo" else shown - {"figures/source_robustness.png"})
+    else:
+        assert folders == {"published", "tables"}
+        assert "figures/fig2.png" in drawn
+
+
+def test_the_whole_grid_is_compared_in_seconds(tmp_path, monkeypatch, capsys):
+    """The paper's 3,360 files of rows, at every start of Snakemake; only their footers are read."""
+    monkeypatch.chdir(tmp_path)
+    config = read_config()
+    experiment, counts = resolved(config, "paper"), counts_of(config)
+    recipe, rows = stale.row_recipe(config, experiment), rows_of({**experiment, "blocks": [3]}).head(7)
+    grid = transfer_settings(experiment, recipe)
+    assert len(grid) == 3360
+    for number, (file, (settings, _)) in enumerate(grid.items()):
+        code = recipe["code"] if number else "another code"
+        save_table(file, rows, made_of(settings, code, {"source": "0", "target": "0", "subset": "0"}))
+    start = time.process_time()
+    found = stale.find(config, experiment, resolve_inspection(config, experiment, counts), counts)
+    seconds = time.process_time() - start
+    with capsys.disabled():
+        print(f"\n3,360 files compared in {seconds:.2f} s")
+    assert found == {next(iter(grid)): "code"}
+    assert stale.describe(found).startswith(f"{next(iter(grid))} made with other code than now")
+    assert seconds < 20
+
+
+def test_rows_state_what_planning_expects(tmp_path):
+    """A change of any part of a job's settings is seen."""
+    config = read_config()
+    experiment = resolved(config)
+    recipe = stale.row_recipe(config, experiment)
+    file, (settings, _) = next(iter(transfer_settings(experiment, recipe).items()))
+    assert f"blocks{settings['blocks']}_n{settings['images']}/" in file
+    save_table(tmp_path / "rows.parquet", rows_of(experiment).head(3), made_of(settings, recipe["code"], {}))
+    stated = statement(tmp_path / "rows.parquet")[1]
+    assert differing(stated, made_of(settings, recipe["code"], {})) is None
+    for key in settings:
+        assert differing(stated, made_of({**settings, key: "other"}, recipe["code"], {})) == "settings"
