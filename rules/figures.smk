@@ -3,12 +3,13 @@
 
 rule figure:
     input:
-        # A CSV table with its hash.
-        lambda wildcards: [
-            f"results/tables/{EXPERIMENT['name']}/{wildcards.figure}.{ending}"
-            for ending in (CATALOGUE[wildcards.figure].table, "csv.sha256")
-            if ending != "csv.sha256" or CATALOGUE[wildcards.figure].table == "csv"
-        ],
+        table=lambda wildcards: f"results/tables/{EXPERIMENT['name']}/{wildcards.figure}.{CATALOGUE[wildcards.figure].table}",
+        # Pictures carry theirs inside.
+        hash=lambda wildcards: (
+            f"results/tables/{EXPERIMENT['name']}/{wildcards.figure}.csv.sha256"
+            if CATALOGUE[wildcards.figure].table == "csv"
+            else []
+        ),
     output:
         pdf="figures/{figure}.pdf",
         png="figures/{figure}.png",
@@ -29,7 +30,7 @@ rule figure:
         ),
         code=lambda wildcards: code_of("figure.py", f"figures/{wildcards.figure}.py"),
     shell:
-        "python scripts/figure.py --figure {wildcards.figure} --table {input[0]} --experiment {params.experiment:q}"
+        "python scripts/figure.py --figure {wildcards.figure} --table {input.table} --experiment {params.experiment:q}"
         " --caption {params.caption:q} --style {params.style:q} --code {params.code}"
         " --pdf {output.pdf} --png {output.png}"
         f"{LOGGED}"
