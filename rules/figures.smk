@@ -4,7 +4,7 @@
 rule figure:
     input:
         table=lambda wildcards: f"results/tables/{EXPERIMENT['name']}/{wildcards.figure}.{CATALOGUE[wildcards.figure].table}",
-        # Pictures carry theirs inside.
+        # Pictures carry theirs.
         hash=lambda wildcards: (
             f"results/tables/{EXPERIMENT['name']}/{wildcards.figure}.csv.sha256"
             if CATALOGUE[wildcards.figure].table == "csv"
