@@ -335,6 +335,7 @@ def test_the_table_of_counts_names_every_data_set() -> None:
 
 def run_script(settings: str, downloads: Path, output: Path) -> subprocess.CompletedProcess:
     arguments = ["--settings", settings, "--name", "leaves", "--downloads", downloads, "--output", output]
+    arguments += ["--files", "none", "--code", "0123456789abcdef"]
     return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False)
 
 
