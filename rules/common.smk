@@ -43,6 +43,7 @@ CHOSEN = refused(
     config,
     Path(workflow.basedir) / "rules" / "config.schema.yaml",
     workflow.configfiles,
+    Path(".snakemake") / "unreadable",
 )
 EXPERIMENT, INSPECTION, COUNTS = CHOSEN.experiment, CHOSEN.inspection, CHOSEN.counts
 

@@ -3,7 +3,9 @@
 import re
 import subprocess
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from experiments import PROJECT
 
@@ -72,3 +74,26 @@ def test_what_a_failed_job_says(tmp_path, command, said):
     assert done.returncode == 1
     # Of a killed job the shell has words too.
     assert done.stderr.endswith(said)
+
+
+def test_all_readable_images_of_a_folder_that_holds_others(fresh):
+    """`unreadable: skip` with `images: [all]`: what is skipped does not count, and every start need not read it all."""
+    rng = np.random.default_rng(0)
+    for name in ("oak", "ash"):
+        (fresh.folder / "leaves" / name).mkdir(parents=True)
+        for index in range(10):
+            Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(
+                fresh.folder / f"leaves/{name}/{index}.png"
+            )
+        (fresh.folder / "leaves" / name / "notes.txt").write_text("no image")
+    (fresh.folder / "leaves.yaml").write_text(
+        "experiment: leaves\n"
+        "targets: {leaves: {kind: image_folder, path: leaves, test_share: 0.3, unreadable: skip}}\n"
+        "experiments:\n"
+        "  leaves: {protocol: demo, sources: {natural: mini_natural}, targets: [leaves], images: [all], seeds: 1, blocks: [0]}\n"
+    )
+    (subset,) = fresh.planned("figures/fig10.pdf", "--configfile", "leaves.yaml")["subset"]
+    fresh.snakemake(subset, "--configfile", "leaves.yaml")
+    (kept,) = (fresh.folder / ".snakemake/unreadable").iterdir()
+    assert kept.suffix == ".json"
+    assert fresh.planned(subset, "--configfile", "leaves.yaml") == {}

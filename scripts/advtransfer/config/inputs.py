@@ -20,11 +20,14 @@ PART_OF = {"influence": "influence", "influence_all": "influence", "networks": "
 NO_NETWORKS = "has no networks to look into: it needs sources 'natural' and 'robust', and rows that are computed"
 
 
-def counts_of(config: Mapping[str, Any], target: str) -> dict[str, int]:
-    """How many images and classes a target has ("train", "test", "classes"), known before any of it is read or downloaded."""
+def counts_of(config: Mapping[str, Any], target: str, cache: Path | None = None) -> dict[str, int]:
+    """How many images and classes a target has ("train", "test", "classes"), known before any of it is downloaded.
+
+    cache: a folder in which it is kept which files of an image folder are skipped as unreadable; without it, all are read each time.
+    """
     entry = config["targets"][target]
     if entry["kind"] == "image_folder":
-        return count(entry, f"config: target '{target}'")
+        return count(entry, f"config: target '{target}'", cache)
     return data_set_of(entry).counts
 
 

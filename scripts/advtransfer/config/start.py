@@ -29,8 +29,12 @@ class Chosen:
     counts: dict[str, dict[str, int]]
 
 
-def choose(config: Mapping[str, Any], schema_file: str | Path, files: Iterable[str | Path] = ()) -> Chosen:
+def choose(
+    config: Mapping[str, Any], schema_file: str | Path, files: Iterable[str | Path] = (), cache: Path | None = None
+) -> Chosen:
     """Check the whole configuration and the files that it was read from, and resolve the chosen experiment.
+
+    cache: see `inputs.counts_of`.
 
     Raises InputError for the first finding: one line of at most `values.LONGEST_LINE` characters.
     """
@@ -38,7 +42,8 @@ def choose(config: Mapping[str, Any], schema_file: str | Path, files: Iterable[s
         check_files(files)
         check(config, schema_file)
         name = config["experiment"]
-        counts = {target: inputs.counts_of(config, target) for target in config["experiments"][name]["targets"]}
+        targets = config["experiments"][name]["targets"]
+        counts = {target: inputs.counts_of(config, target, cache) for target in targets}
         experiment = resolve_experiment(config, counts, inputs.published_rows(config))
         inspection = resolve_inspection(config, experiment, counts)
         # More than any one job is told.
