@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -14,31 +15,43 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from advtransfer.config import inputs, outputs, resolve, stale
 from advtransfer.config.catalogue import CATALOGUE, DRAWN, entries
-from advtransfer.config.check import check
-from advtransfer.config.inspection import resolve_inspection
+from advtransfer.config.start import choose, require_writable
 from advtransfer.errors import InputError
 from advtransfer.provenance import code_of
 
 # The end of every command: messages go to the job's log, and the last of a failed job to the terminal as well.
 # (Snakemake's --show-failed-logs says nothing where profiles/default keeps it quiet about rules.)
-LOGGED = " 2> {log} || {{ tail -n 1 {log} >&2; exit 1; }}"
+# A job that could not even write its log, on a full disk, says nothing; one that was killed does not know.
+LOGGED = (
+    " 2> {log:q} || {{ code=$?; tail -n 1 {log:q} | grep -a . >&2"
+    " || printf '%s: the job stopped without a word. Is the disk full? Try: df -h .\\n' {log:q} >&2;"
+    " [ $code -le 128 ] || printf '%s: killed by signal %s; 9 is often too little memory, 7 a full disk.\\n'"
+    " {log:q} $((code - 128)) >&2; exit 1; }}"
+)
 
 
-def checked_experiment():
-    """The chosen experiment, what of it is looked into, and its targets' counts, once the whole configuration has been checked."""
+def refused(function, *arguments):
+    """What a function returns; an InputError becomes the one line that Snakemake ends with."""
     try:
-        check(config, Path(workflow.basedir) / "rules" / "config.schema.yaml")
-        targets = config["experiments"][config["experiment"]]["targets"]
-        counts = {target: inputs.counts_of(config, target) for target in targets}
-        experiment = resolve.resolve_experiment(
-            config, counts, inputs.published_rows(config)
-        )
-        return experiment, resolve_inspection(config, experiment, counts), counts
+        return function(*arguments)
     except InputError as error:
         raise WorkflowError(str(error)) from None
 
 
-EXPERIMENT, INSPECTION, COUNTS = checked_experiment()
+CHOSEN = refused(
+    choose,
+    config,
+    Path(workflow.basedir) / "rules" / "config.schema.yaml",
+    workflow.configfiles,
+    Path(".snakemake") / "unreadable",
+)
+EXPERIMENT, INSPECTION, COUNTS = CHOSEN.experiment, CHOSEN.inspection, CHOSEN.counts
+
+
+# Before hours of computing; not in dry runs.
+onstart:
+    refused(require_writable, "figures", "results")
+
 
 # No parameter of a rule: where a file comes from changes nothing, so another mirror runs nothing again.
 os.environ.update(ADVTRANSFER_MIRROR=config["mirror"] or "")
@@ -47,6 +60,15 @@ os.environ.update(ADVTRANSFER_MIRROR=config["mirror"] or "")
 def as_json(value):
     """Structured settings as one parameter: Snakemake compares several as a set, which hides two swapped values."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def options(**values):
+    """Command-line options with quoted values, of those that have one: --name='value' for each."""
+    return " ".join(
+        f"--{name.replace('_', '-')}={shlex.quote(str(value))}"
+        for name, value in values.items()
+        if value
+    )
 
 
 def any_of(names):

@@ -20,6 +20,6 @@ rule describe:
         ),
         code=lambda wildcards: code_of_table("describe.py", wildcards.figure),
     shell:
-        "python scripts/describe.py --tabulate {params.tabulate} --settings {params.settings:q}"
-        " --files {input} --csv {output.csv} --markdown {output.markdown}"
+        "python scripts/describe.py --tabulate {params.tabulate:q} --settings {params.settings:q}"
+        " --files {input:q} --csv {output.csv:q} --markdown {output.markdown:q}"
         f"{LOGGED}"

@@ -19,7 +19,7 @@ rule estimate:
         ),
         cores=workflow.cores or 1,
     shell:
-        "python scripts/estimate.py --settings {params.settings:q} --cores {params.cores} --threads {threads}"
+        "python scripts/estimate.py --settings {params.settings:q} --cores {params.cores:q} --threads {threads}"
         f"{LOGGED}"
 
 
@@ -30,6 +30,6 @@ rule progress:
     conda:
         "../envs/figures.yaml"
     params:
-        experiment=as_json(EXPERIMENT),
+        experiment=lambda wildcards: as_json(EXPERIMENT),
     shell:
         "python scripts/progress.py --experiment {params.experiment:q}" f"{LOGGED}"

@@ -30,7 +30,7 @@ rule figure:
         ),
         code=lambda wildcards: code_of("figure.py", f"figures/{wildcards.figure}.py"),
     shell:
-        "python scripts/figure.py --figure {wildcards.figure} --table {input.table} --experiment {params.experiment:q}"
-        " --caption {params.caption:q} --style {params.style:q} --code {params.code}"
-        " --pdf {output.pdf} --png {output.png}"
+        "python scripts/figure.py --figure {wildcards.figure:q} --table {input.table:q} --experiment {params.experiment:q}"
+        " --caption {params.caption:q} --style {params.style:q} --code {params.code:q}"
+        " --pdf {output.pdf:q} --png {output.png:q}"
         f"{LOGGED}"

@@ -19,9 +19,9 @@ rule features:
         test_images=lambda wildcards: inspected("influence")["test_images"],
         code=code_of("features.py"),
     shell:
-        "python scripts/features.py --model {input.model} --target-file {input.target} --subset-file {input.subset}"
-        " --seed {wildcards.seed} --test-images {params.test_images} --threads {threads}"
-        " --code {params.code} --output {output}"
+        "python scripts/features.py --model {input.model:q} --target-file {input.target:q} --subset-file {input.subset:q}"
+        " --seed {wildcards.seed:q} --test-images {params.test_images:q} --threads {threads}"
+        " --code {params.code:q} --output {output:q}"
         f"{LOGGED}"
 
 
@@ -45,8 +45,8 @@ rule influence:
         ),
         code=code_of("influence.py"),
     shell:
-        "python scripts/influence.py --features {input} --settings {params.settings:q} --threads {threads}"
-        " --code {params.code} --output {output}"
+        "python scripts/influence.py --features {input:q} --settings {params.settings:q} --threads {threads}"
+        " --code {params.code:q} --output {output:q}"
         f"{LOGGED}"
 
 
@@ -70,8 +70,8 @@ rule influence_all:
         queries=lambda wildcards: inspected("influence")["all_weights_queries"],
         code=code_of("influence_all.py"),
     shell:
-        "python scripts/influence_all.py --model {input.model} --features {input.features} --target-file {input.target}"
-        " --queries {params.queries} --threads {threads} --code {params.code} --output {output}"
+        "python scripts/influence_all.py --model {input.model:q} --features {input.features:q} --target-file {input.target:q}"
+        " --queries {params.queries:q} --threads {threads} --code {params.code:q} --output {output:q}"
         f"{LOGGED}"
 
 
@@ -94,13 +94,11 @@ rule influence_table:
     params:
         tabulate=lambda wildcards: CATALOGUE[wildcards.figure].tabulate,
         self_influence=lambda wildcards: inspected("influence")["self_influence"],
-        files=lambda wildcards, input: " ".join(
-            f"--{name.replace('_', '-')} {file}" for name, file in input.items()
-        ),
+        files=lambda wildcards, input: options(**dict(input.items())),
         code=lambda wildcards: code_of_table("influence_table.py", wildcards.figure),
     shell:
-        "python scripts/influence_table.py --tabulate {params.tabulate} {params.files}"
-        " --self-influence {params.self_influence} --code {params.code} --output {output.table}"
+        "python scripts/influence_table.py --tabulate {params.tabulate:q} {params.files}"
+        " --self-influence {params.self_influence:q} --code {params.code:q} --output {output.table:q}"
         f"{LOGGED}"
 
 
@@ -124,5 +122,5 @@ rule fig8_summary:
     params:
         code=code_of("fig8_summary.py"),
     shell:
-        "python scripts/fig8_summary.py --table {input.table} --output {output}"
+        "python scripts/fig8_summary.py --table {input.table:q} --output {output:q}"
         f"{LOGGED}"

@@ -28,7 +28,7 @@ rule outputs_page:
     params:
         code=code_of("outputs_page.py"),
     shell:
-        "python scripts/outputs_page.py --output {output}" f"{LOGGED}"
+        "python scripts/outputs_page.py --output {output:q}" f"{LOGGED}"
 
 
 rule unknown:

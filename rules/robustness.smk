@@ -23,14 +23,12 @@ rule robustness:
         settings=lambda wildcards: as_json(
             resolve.resolve_robustness(config, wildcards.source)
         ),
-        dataset=lambda wildcards, input: (
-            f"--dataset {input.dataset}" if input.dataset else ""
-        ),
+        dataset=lambda wildcards, input: options(dataset=input.dataset),
         code=code_of("robustness.py"),
     shell:
-        "python scripts/robustness.py --name {wildcards.source} --settings {params.settings:q} --threads {threads}"
-        " --source {input.source} {params.dataset}"
-        " --code {params.code} --output {output}"
+        "python scripts/robustness.py --name {wildcards.source:q} --settings {params.settings:q} --threads {threads}"
+        " --source {input.source:q} {params.dataset}"
+        " --code {params.code:q} --output {output:q}"
         f"{LOGGED}"
 
 
@@ -47,6 +45,6 @@ rule source_robustness:
     params:
         code=code_of("source_robustness.py"),
     shell:
-        "python scripts/source_robustness.py --files {input}"
-        " --code {params.code} --output {output.table}"
+        "python scripts/source_robustness.py --files {input:q}"
+        " --code {params.code:q} --output {output.table:q}"
         f"{LOGGED}"

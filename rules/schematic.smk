@@ -13,13 +13,13 @@ rule schematic:
         "../envs/torch.yaml"
     params:
         # The natural source's entry: the figure shows a network, and needs none of its weights.
-        source=as_json(
+        source=lambda wildcards: as_json(
             resolve.resolve_source(config["sources"][EXPERIMENT["sources"]["natural"]])
         ),
         classes=COUNTS[EXPERIMENT["targets"][0]]["classes"],
-        blocks=as_json(EXPERIMENT["blocks"]),
+        blocks=lambda wildcards: as_json(EXPERIMENT["blocks"]),
         code=code_of("schematic.py"),
     shell:
-        "python scripts/schematic.py --source {params.source:q} --classes {params.classes}"
-        " --blocks {params.blocks:q} --code {params.code} --output {output.table}"
+        "python scripts/schematic.py --source {params.source:q} --classes {params.classes:q}"
+        " --blocks {params.blocks:q} --code {params.code:q} --output {output.table:q}"
         f"{LOGGED}"

@@ -26,8 +26,8 @@ rule train_source:
         ),
         code=code_of("train_source.py"),
     shell:
-        "python scripts/train_source.py --settings {params.settings:q} --code {params.code} --threads {threads}"
-        " --dataset {input} --source {output.source} --record {output.record}"
+        "python scripts/train_source.py --settings {params.settings:q} --code {params.code:q} --threads {threads}"
+        " --dataset {input:q} --source {output.source:q} --record {output.record:q}"
         f"{LOGGED}"
 
 
@@ -50,8 +50,8 @@ rule import_source:
         checkpoint=lambda wildcards: stale.checkpoint_hash(config, wildcards.source),
         code=code_of("import_source.py"),
     shell:
-        "python scripts/import_source.py --settings {params.settings:q} --name {wildcards.source}"
-        " --checkpoint {input} --code {params.code} --output {output}"
+        "python scripts/import_source.py --settings {params.settings:q} --name {wildcards.source:q}"
+        " --checkpoint={input:q} --code {params.code:q} --output {output:q}"
         f"{LOGGED}"
 
 
@@ -67,13 +67,11 @@ rule download:
     params:
         url=lambda wildcards: inputs.downloads(config)[wildcards.file]["url"],
         # Nothing where no hash is published.
-        hash=lambda wildcards: (
-            f"--hash {known}"
-            if (known := inputs.downloads(config)[wildcards.file]["hash"])
-            else ""
+        hash=lambda wildcards: options(
+            hash=inputs.downloads(config)[wildcards.file]["hash"]
         ),
         code=code_of("download.py"),
     shell:
-        "python scripts/download.py --url {params.url:q} {params.hash}"
-        ' --mirror "$ADVTRANSFER_MIRROR" --lock resources/checksums.txt --output {output}'
+        "python scripts/download.py --url={params.url:q} {params.hash}"
+        ' --mirror="$ADVTRANSFER_MIRROR" --lock resources/checksums.txt --output {output:q}'
         f"{LOGGED}"

@@ -16,8 +16,8 @@ rule published_rows:
         models=lambda wildcards: config["published"][wildcards.log]["models"],
         code=code_of("published_rows.py"),
     shell:
-        "python scripts/published_rows.py --log {input} --models {params.models} --code {params.code}"
-        " --output {output}"
+        "python scripts/published_rows.py --log {input:q} --models {params.models:q} --code {params.code:q}"
+        " --output {output:q}"
         f"{LOGGED}"
 
 
@@ -42,12 +42,12 @@ rule table:
     params:
         tabulate=lambda wildcards: CATALOGUE[wildcards.figure].tabulate,
         experiment=lambda wildcards: shown(wildcards.figure),
-        recipe=as_json(stale.row_recipe(config, EXPERIMENT)),
+        recipe=lambda wildcards: as_json(stale.row_recipe(config, EXPERIMENT)),
         code=lambda wildcards: code_of_table("table.py", wildcards.figure),
     # The script finds its thousands of input files by itself: they would not fit into a command line.
     shell:
-        "python scripts/table.py --figure {wildcards.figure} --tabulate {params.tabulate}"
-        " --experiment {params.experiment:q} --recipe {params.recipe:q} --code {params.code} --output {output.table}"
+        "python scripts/table.py --figure {wildcards.figure:q} --tabulate {params.tabulate:q}"
+        " --experiment {params.experiment:q} --recipe {params.recipe:q} --code {params.code:q} --output {output.table:q}"
         f"{LOGGED}"
 
 
@@ -64,10 +64,10 @@ rule table5:
     conda:
         "../envs/figures.yaml"
     params:
-        experiment=shown("table5"),
-        epochs=as_json(resolve.planned_epochs(config, EXPERIMENT)),
+        experiment=lambda wildcards: shown("table5"),
+        epochs=lambda wildcards: as_json(resolve.planned_epochs(config, EXPERIMENT)),
         code=code_of("table5.py"),
     shell:
-        "python scripts/table5.py --table {input.table} --experiment {params.experiment:q} --epochs {params.epochs:q}"
-        " --csv {output.csv} --markdown {output.markdown} --latex {output.latex}"
+        "python scripts/table5.py --table {input.table:q} --experiment {params.experiment:q} --epochs {params.epochs:q}"
+        " --csv {output.csv:q} --markdown {output.markdown:q} --latex {output.latex:q}"
         f"{LOGGED}"

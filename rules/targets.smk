@@ -20,9 +20,9 @@ rule target:
             f"advtransfer/targets/{config['targets'][wildcards.target]['kind']}.py",
         ),
     shell:
-        "python scripts/target.py --settings {params.settings:q} --name {wildcards.target}"
-        ' --downloads results/downloads --mirror "$ADVTRANSFER_MIRROR"'
-        " --files {params.files} --code {params.code} --output {output}"
+        "python scripts/target.py --settings {params.settings:q} --name {wildcards.target:q}"
+        ' --downloads results/downloads --mirror="$ADVTRANSFER_MIRROR"'
+        " --files {params.files:q} --code {params.code:q} --output {output:q}"
         f"{LOGGED}"
 
 
@@ -36,9 +36,9 @@ rule subset:
     conda:
         "../envs/torch.yaml"
     params:
-        seeds=as_json(config["seeds"]),
+        seeds=lambda wildcards: as_json(config["seeds"]),
         code=code_of("subset.py"),
     shell:
-        "python scripts/subset.py --target {input} --images {wildcards.images} --seeds {params.seeds:q}"
-        " --code {params.code} --output {output}"
+        "python scripts/subset.py --target {input:q} --images {wildcards.images:q} --seeds {params.seeds:q}"
+        " --code {params.code:q} --output {output:q}"
         f"{LOGGED}"

@@ -26,11 +26,11 @@ rule transfer:
         ),
         code=code_of("transfer.py"),
     shell:
-        "python scripts/transfer.py --protocol {wildcards.protocol} --settings {params.settings:q}"
-        " --source {wildcards.source} --target {wildcards.target} --blocks {wildcards.blocks}"
-        " --images {wildcards.images} --seeds {params.seeds:q} --threads {threads} --source-file {input.source}"
-        " --target-file {input.target} --subset-file {input.subset}"
-        " --code {params.code} --output {output}"
+        "python scripts/transfer.py --protocol {wildcards.protocol:q} --settings {params.settings:q}"
+        " --source {wildcards.source:q} --target {wildcards.target:q} --blocks {wildcards.blocks:q}"
+        " --images {wildcards.images:q} --seeds {params.seeds:q} --threads {threads} --source-file {input.source:q}"
+        " --target-file {input.target:q} --subset-file {input.subset:q}"
+        " --code {params.code:q} --output {output:q}"
         f"{LOGGED}"
 
 
@@ -56,9 +56,9 @@ rule fine_tuned_model:
         ),
         code=code_of("transfer.py"),
     shell:
-        "python scripts/transfer.py --protocol {wildcards.protocol} --settings {params.settings:q}"
-        " --source {wildcards.source} --target {wildcards.target} --blocks {wildcards.blocks}"
-        " --images {wildcards.images} --seeds '[{wildcards.seed}]' --threads {threads} --source-file {input.source}"
-        " --target-file {input.target} --subset-file {input.subset} --model {output.model}"
-        " --code {params.code} --output {output.rows}"
+        "python scripts/transfer.py --protocol {wildcards.protocol:q} --settings {params.settings:q}"
+        " --source {wildcards.source:q} --target {wildcards.target:q} --blocks {wildcards.blocks:q}"
+        " --images {wildcards.images:q} --seeds '[{wildcards.seed:q}]' --threads {threads} --source-file {input.source:q}"
+        " --target-file {input.target:q} --subset-file {input.subset:q} --model {output.model:q}"
+        " --code {params.code:q} --output {output.rows:q}"
         f"{LOGGED}"

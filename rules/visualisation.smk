@@ -23,6 +23,6 @@ rule visualise:
         ),
         code=code_of("visualise.py"),
     shell:
-        "python scripts/visualise.py --natural {input.natural} --robust {input.robust}"
-        " --settings {params.settings:q} --threads {threads} --code {params.code} --output {output}"
+        "python scripts/visualise.py --natural {input.natural:q} --robust {input.robust:q}"
+        " --settings {params.settings:q} --threads {threads} --code {params.code:q} --output {output:q}"
         f"{LOGGED}"

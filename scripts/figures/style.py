@@ -50,6 +50,7 @@ THEME = {
     "lines.markersize": 3.8,
     "pdf.fonttype": 42,  # TrueType: text stays text in the PDF, as publishers ask for
     "savefig.dpi": 200,
+    "text.parse_math": False,  # a label with two dollar signs is no formula
     "xtick.labelsize": 7,
     "xtick.major.size": 2.5,
     "xtick.major.width": 0.7,

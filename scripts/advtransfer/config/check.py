@@ -4,18 +4,59 @@ Every finding is an InputError with one line: the key, what was found, the remed
 start of Snakemake, dry runs included.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 from advtransfer.config.catalogue import DRAWN, FROM_ROWS, ROLES
-from advtransfer.config.values import UNLIMITED, parse_epsilon, require_known, seeds_at, suggest
+from advtransfer.config.files import LOADER
+from advtransfer.config.values import (
+    MOST_VALUES,
+    SMALLEST_EPSILON,
+    UNLIMITED,
+    parse_epsilon,
+    require_known,
+    seeds_at,
+    shown,
+    suggest,
+)
 from advtransfer.errors import InputError
 from advtransfer.targets.catalogue import TORCHVISION
+
+# Passes over the whole test set in one run: each costs time, and their list has to fit into a job's command line.
+MOST_EVALUATIONS = 1_000
+# Types of JSON Schema in words.
+TYPES = {"object": "keys with values (key: value)", "array": "a list ([...])", "string": "text", "number": "a number"}
+# No part of the configuration lies deeper than 7 levels.
+DEEPEST = 20
+
+
+def _unique_items(validator: Any, unique: bool, found: Any, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
+    """The keyword uniqueItems, which compares each with each: not where there are too many anyway."""
+    if not isinstance(found, list) or len(found) <= schema["maxItems"]:
+        yield from Draft202012Validator.VALIDATORS["uniqueItems"](validator, unique, found, schema)
+
+
+def _is_integer(_: Any, value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_: Any, value: Any) -> bool:
+    return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+# JSON Schema takes 50.0 for an integer; nan and inf are no numbers of JSON, but of Python.
+Validator = extend(
+    Draft202012Validator,
+    validators={"uniqueItems": _unique_items},
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number}),
+)
 
 
 def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
@@ -23,14 +64,15 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
 
     Raises InputError for the first finding.
     """
-    schema = yaml.safe_load(Path(schema_file).read_text(encoding="utf-8"))
+    _check_values(config)
+    schema = yaml.load(Path(schema_file).read_text(encoding="utf-8"), Loader=LOADER)
     # Names that the catalogues hold; the schema has a place for each.
     schema["$defs"]["style_name"]["enum"] = ["all", *DRAWN]
     schema["$defs"]["figure_of_models"]["enum"] = [name for name in FROM_ROWS if name in DRAWN]
     schema["$defs"]["role"]["enum"] = list(ROLES)
     schema["$defs"]["torchvision_dataset"]["enum"] = list(TORCHVISION)
-    schema["$defs"]["roles"]["properties"] = {role: {"type": "string"} for role in ROLES}
-    errors = list(Draft202012Validator(schema).iter_errors(config))
+    schema["$defs"]["roles"]["properties"] = {role: {"$ref": "#/$defs/name"} for role in ROLES}
+    errors = list(Validator(schema).iter_errors(config))
     if errors:
         raise InputError(_one_line(_deepest(min(errors, key=lambda error: list(map(str, error.absolute_path))))))
     require_known(config["experiment"], config["experiments"], "experiment", "experiment")
@@ -39,6 +81,12 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
     _check_steps(config["seeds_per_job"], "seeds_per_job")
     for name, protocol in config["protocols"].items():
         _check_steps(protocol["epochs"], f"protocols.{name}.epochs")
+        for step in protocol["epochs"]:
+            if step["epochs"] / step["evaluate_every"] > MOST_EVALUATIONS:
+                raise InputError(
+                    f"config: protocols.{name}.epochs: found {step['epochs']} epochs, evaluated after every "
+                    f"{step['evaluate_every']}, more than {MOST_EVALUATIONS:,} times. Raise 'evaluate_every'."
+                )
         if "views" in protocol and (protocol["augmentation"] == "none" or protocol["batch_norm"] == "adapt"):
             raise InputError(
                 f"config: protocols.{name}.views: found {protocol['views']}, but fixed views need an augmentation, and frozen "
@@ -49,6 +97,8 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
             require_known(source["dataset"], config["targets"], f"sources.{name}.dataset", "target")
         if source.get("threat"):
             _check_threat(source["threat"], f"sources.{name}.threat")
+        for threat in source.get("evaluation", {}).get("threats", []):
+            _check_threat(threat, f"sources.{name}.evaluation.threats")
     _check_downloads(config)
     for name, target in config["targets"].items():
         if "resize" in target and target["resize"] < target.get("resolution", target["resize"] + 1):
@@ -86,26 +136,60 @@ def _deepest(error: ValidationError) -> ValidationError:
     return error
 
 
+def _check_values(config: Mapping[str, Any]) -> None:
+    """Refuse what no file can be meant to hold: too many values, too deep ones, endless numbers, and keys that are no text.
+
+    Aliases of YAML make a small file unfold into billions of values: each is counted as often as it is met, and the count
+    ends at MOST_VALUES.
+    """
+    count, left = 0, [(config, ())]
+    while left:
+        value, path = left.pop()
+        count += 1
+        if count > MOST_VALUES:
+            raise InputError(f"config: more than {MOST_VALUES:,} values. Use fewer entries, or fewer aliases (*name).")
+        if len(path) > DEEPEST:
+            raise InputError(
+                f"config: {_key(path[:5])}: more than {DEEPEST} levels deep. Correct the indentation or the brackets."
+            )
+        # Python refuses to write numbers of some thousand digits, and jsonschema would ask it to.
+        if isinstance(value, int) and value.bit_length() > 100:
+            raise InputError(f"config: {_key(path)}: found {shown(value)}. Give one of fewer digits.")
+        if isinstance(value, Mapping):
+            for name in value:
+                if not isinstance(name, str):
+                    raise InputError(f"config: {_key(path)}: the key {shown(name)} is no text. Put it in quotes.")
+            left += [(below, (*path, name)) for name, below in value.items()]
+        elif isinstance(value, list):
+            left += [(below, (*path, index)) for index, below in enumerate(value)]
+
+
+def _key(path: Iterable[str | int]) -> str:
+    """A place in the configuration, such as experiments.demo.images.0."""
+    return ".".join(shown(part).strip("'") for part in path) or "top level"
+
+
 def _one_line(error: ValidationError) -> str:
-    key = ".".join(map(str, error.absolute_path)) or "top level"
+    key = _key(error.absolute_path)
     found, value = error.instance, error.validator_value
     if error.validator == "additionalProperties":
         known = list(error.schema["properties"])
         unknown = next(name for name in found if name not in known)
-        return f"config: {key}: unknown key '{unknown}'. {suggest(str(unknown), known)}"
+        return f"config: {key}: unknown key {shown(unknown)}. {suggest(str(unknown), known)}"
     if error.validator == "required":
         absent = next(name for name in value if name not in found)
         return f"config: {key}: key '{absent}' is missing. Add it."
     if error.validator == "uniqueItems":
         twice = next(item for index, item in enumerate(found) if item in found[:index])
-        return f"config: {key}: {twice} is listed twice. Remove one."
+        return f"config: {key}: {twice if isinstance(twice, str) else shown(twice)} is listed twice. Remove one."
     if "description" in error.schema:
         remedy = error.schema["description"]
     elif error.validator == "enum":
-        remedy = suggest(str(found), map(str, value))
+        remedy = suggest(found if isinstance(found, str) else shown(found), map(str, value))
     else:
-        remedy = f"It must satisfy {error.validator}: {value}."
-    return f"config: {key}: found {found!r}. {remedy}"
+        wanted = TYPES.get(value) if error.validator == "type" else None
+        remedy = f"Give {wanted}." if wanted else f"It must satisfy {error.validator}: {shown(value)}."
+    return f"config: {key}: found {shown(found)}. {remedy}"
 
 
 def _check_steps(steps: list[Mapping[str, int]], key: str) -> None:
@@ -118,8 +202,10 @@ def _check_steps(steps: list[Mapping[str, int]], key: str) -> None:
 
 def _check_threat(threat: Mapping[str, Any], key: str) -> None:
     epsilon = parse_epsilon(threat["epsilon"], f"{key}.epsilon")
-    if epsilon <= 0:
-        raise InputError(f"config: {key}.epsilon: found {threat['epsilon']}. Use a positive radius, or 'threat: null'.")
+    if epsilon < SMALLEST_EPSILON:
+        raise InputError(
+            f"config: {key}.epsilon: found {shown(threat['epsilon'])}. Use a positive radius, or 'threat: null'."
+        )
     if threat["norm"] == "linf" and epsilon > 1:
         raise InputError(
             f"config: {key}.epsilon: found {threat['epsilon']} for linf, but pixels lie in [0, 1]. "

@@ -3,12 +3,12 @@
 `config` is the whole configuration, checked; `experiment` and `inspection` are resolved (see `grid` and `inspection`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from advtransfer.config.catalogue import CATALOGUE, Entry
-from advtransfer.config.grid import row_files
+from advtransfer.config.grid import cells, row_files
 from advtransfer.config.inspection import model_file
 from advtransfer.config.resolve import experiment_sources, test_data_of
 from advtransfer.errors import InputError
@@ -20,11 +20,14 @@ PART_OF = {"influence": "influence", "influence_all": "influence", "networks": "
 NO_NETWORKS = "has no networks to look into: it needs sources 'natural' and 'robust', and rows that are computed"
 
 
-def counts_of(config: Mapping[str, Any], target: str) -> dict[str, int]:
-    """How many images and classes a target has ("train", "test", "classes"), known before any of it is read or downloaded."""
+def counts_of(config: Mapping[str, Any], target: str, cache: Path | None = None) -> dict[str, int]:
+    """How many images and classes a target has ("train", "test", "classes"), known before any of it is downloaded.
+
+    cache: a folder in which it is kept which files of an image folder are skipped as unreadable; without it, all are read each time.
+    """
     entry = config["targets"][target]
     if entry["kind"] == "image_folder":
-        return count(entry, f"config: target '{target}'")
+        return count(entry, f"config: target '{target}'", cache)
     return data_set_of(entry).counts
 
 
@@ -133,13 +136,35 @@ def experiment_rows(experiment: Mapping[str, Any], asked: str, figure: str) -> l
         raise InputError(
             f"results/tables/{asked}: the chosen experiment is '{experiment['name']}'. Add --config experiment={asked}."
         )
+    words = no_models(experiment, figure)
+    if words:
+        raise InputError(f"results/tables/{asked}/{figure}: experiment '{asked}' {words}.")
     return row_files(experiment, figure)
+
+
+def no_models(experiment: Mapping[str, Any], figure: str) -> str:
+    """Why none of an experiment's models is one that a figure shows, in words that follow "the experiment"; empty where some are."""
+    if next(cells(experiment, figure), None):
+        return ""
+    selection = experiment["figures"][figure]
+    if not set(selection["blocks"]) & set(experiment["blocks"]):
+        shown, have = (_blocks(counts) for counts in (selection["blocks"], experiment["blocks"]))
+        return f"has no model of {figure}, which shows {shown} trained; the experiment has {have}. Add one of these to 'blocks', or choose others under 'figures'"
+    roles = " or ".join(f"'{role}'" for role in selection["roles"])
+    return f"has no model of {figure}, which shows {roles}. Give one of these roles to a source"
+
+
+def _blocks(counts: Sequence[int]) -> str:
+    """Counts of trained blocks in words, such as "0 or 3 blocks"."""
+    return f"{' or '.join(map(str, counts))} block{'' if list(counts) == [1] else 's'}"
 
 
 def lacking(
     config: Mapping[str, Any], experiment: Mapping[str, Any], inspection: Mapping[str, Any] | None, entry: Entry
 ) -> str:
     """Why an experiment cannot show a figure or table, in words that follow "the experiment"; empty where it can."""
+    if entry.drawn_from == "rows":
+        return no_models(experiment, entry.name)
     if entry.drawn_from in PART_OF and inspection is None:
         return NO_NETWORKS
     if entry.drawn_from == "robustness" and not known_sources(config, experiment):

@@ -313,7 +313,7 @@ def resolve_costs(
         "protocols": {
             str(images): resolve_protocol(config, experiment["protocol"], images) for images in sorted(sizes)
         },
-        "sources": {name: resolve_source(entry) for name, entry in config["sources"].items()},
+        "sources": {name: resolve_source(config["sources"][name]) for name in experiment_sources(experiment)},
         "targets": {target: {**config["targets"][target], **counts[target]} for target in experiment["targets"]},
         "drawn_seeds": len(config["seeds"]),
     }

@@ -67,9 +67,13 @@ def read_rows(
             f"{first}: these rows were made with other {others[first]} than the configuration now says"
             f"{f', and those of {len(others) - 1} more file(s)' if len(others) > 1 else ''}. {remedy}"
         )
+    if not files:
+        raise InputError(
+            "rows: no file to read: the experiment has no model that the figure shows. Add its block counts and roles."
+        )
     if not parts:
         raise InputError(
-            f"{files[0] if files else 'rows'}: none of the {len(files)} file(s) of rows exists. Fine-tune first: ask "
+            f"{files[0]}: none of the {len(files)} file(s) of rows exists. Fine-tune first: ask "
             "Snakemake for the figure, or correct 'rows' in the experiment."
         )
     return pyarrow.concat_tables(parts, promote_options="permissive").to_pandas()

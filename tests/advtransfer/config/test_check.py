@@ -49,7 +49,7 @@ def test_the_projects_own_configuration_is_right(config):
         ("sorces", {}, "config: top level: unknown key 'sorces'. Did you mean 'sources'?"),
         ("protocols.demo.learning_rte", 0.1, "config: protocols.demo: unknown key 'learning_rte'. Did you mean 'learning_rate'?"),
         ("protocols.demo.learning_rate", KeyError, "config: protocols.demo: key 'learning_rate' is missing. Add it."),
-        ("protocols.demo.learning_rate", "fast", "config: protocols.demo.learning_rate: found 'fast'. Give a positive number."),
+        ("protocols.demo.learning_rate", "fast", "config: protocols.demo.learning_rate: found 'fast'. Give a positive number, such as 0.1."),
         ("protocols.demo.batch_norm", "adopt", "config: protocols.demo.batch_norm: found 'adopt'. Did you mean 'adapt'?"),
         ("experiments.mine.protocol", "dmo", "config: experiments.mine.protocol: no protocol is named 'dmo'. Did you mean 'demo'?"),
         ("experiments.mine.sources.robust", "mini_l3", "experiments.mine.sources.robust: no source is named 'mini_l3'. Did you mean 'mini_l2'?"),
@@ -93,6 +93,86 @@ def test_mistakes(config, path, value, message):
         resolved(config)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        # A whole number is written as one: 50.0 would become part of a file's name.
+        ("experiments.mine.images", [50.0], "config: experiments.mine.images.0: found 50.0. Give whole numbers of images or 'all'."),
+        ("experiments.mine.seeds", 2.0, "config: experiments.mine.seeds: found 2.0. Give how many seeds, up to 1,000, or the name of a schedule."),
+        ("experiments.mine.blocks", [3.0], "config: experiments.mine.blocks.0: found 3.0. The networks have 16 blocks; give 0 to 16."),
+        ("protocols.demo.batch_size", True, "protocols.demo.batch_size: found True. Give a whole number of images from 2"),
+        ("protocols.demo.learning_rate", NAN, "config: protocols.demo.learning_rate: found nan. Give a positive number, such as 0.1."),
+        ("protocols.demo.learning_rate", INF, "config: protocols.demo.learning_rate: found inf. Give a positive number"),
+        ("protocols.demo.momentum", NAN, "config: protocols.demo.momentum: found nan. Give a number from 0 to below 1, such as 0.9."),
+        ("protocols.demo.weight_decay", INF, "config: protocols.demo.weight_decay: found inf. Give a number from 0 to 1,000"),
+        ("influence.pinv_rcond", NAN, "config: influence.pinv_rcond: found nan. Give the smallest kept share"),
+        ("influence.damping", INF, "config: influence.damping: found inf. Give a number from 0 to 1e12"),
+        ("sources.mini_l2.threat.epsilon", NAN, "sources.mini_l2.threat.epsilon: found nan. Give a radius in pixel units [0, 1], such as 0.5 or 4/255."),
+        ("sources.mini_l2.threat.epsilon", INF, "sources.mini_l2.threat.epsilon: found inf. Give a radius"),
+        ("sources.mini_l2.threat.epsilon", 1e-320, "sources.mini_l2.threat.epsilon: found 1e-320. Give a radius from 1e-06 to 2,000."),
+        ("sources.mini_l2.threat.epsilon", "1/" + "9" * 5000, "9999'. Write a number, or a fraction such as 4/255."),
+        ("protocols.demo.epochs", [{"epochs": 10**15, "evaluate_every": 1}], "protocols.demo.epochs.0.epochs: found 1000000000000000. Give a whole number of epochs from 1 to 100,000."),
+        ("protocols.demo.epochs", [{"epochs": 5, "evaluate_every": 1e308}], "protocols.demo.epochs.0.evaluate_every: found 1e+308. Give a whole number of epochs"),
+        ("protocols.demo.epochs", [{"epochs": 9000, "evaluate_every": 1}], "protocols.demo.epochs: found 9000 epochs, evaluated after every 1, more than 1,000 times. Raise 'evaluate_every'."),
+        ("seeds", [2**63], "config: seeds.0: found 9223372036854775808. Give a whole number from 0 to 9223372036854775807 (63 bits)."),
+        ("seeds", [16**5000], "config: seeds.0: found a number of 20001 bits. Give one of fewer digits."),
+        ("seeds", list(range(1001)), "config: seeds: found [0, 1, 2, 3, ...]. Give a list of 1 to 1,000 seeds."),
+        ("sources.mini_l2.std", [0, 0, 0], "config: sources.mini_l2.std.0: found 0. Give it for pixels in [0, 1], from 0.001 to 1, such as 0.229"),
+        ("sources.mini_l2.mean", [123.7, 116.3, 103.5], "config: sources.mini_l2.mean.0: found 123.7. Give it for pixels in [0, 1], such as 0.485; of values up to 255, divide by 255."),
+        ("targets.digits\n", {"kind": "digits"}, "config: targets: found 'digits\\n'. A name becomes part of file names"),
+        ("targets." + "a" * 250, {"kind": "digits"}, "A name becomes part of file names: use up to 64 letters"),
+        ("targets." + "ab" * 20, {"kind": "digits"}, "and no endless repetition."),
+        ("sources.natural.hash", "sha1:0\n", "config: sources.natural.hash: found 'sha1:0\\n'. Give 'sha256:' and 8 to 64"),
+        ("sources.natural.file", "../../x", "config: sources.natural.file: found '../../x'. Give a plain file name: up to 100 letters"),
+        ("sources.natural.url", "ftp://example.org/x", "Give an address that begins with https:// or http://"),
+        ("targets.digits.label", "two\nlines", "config: targets.digits.label: found 'two\\nlines'. Give text of one line of up to 100 characters"),
+        ("targets.digits.label", 2020, "config: targets.digits.label: found 2020. Give text of one line of up to 100 characters; a number or a date in quotes."),
+        ("style", {"all": {1: 2}}, "config: style.all: the key 1 is no text. Put it in quotes."),
+        ("protocols", [], "config: protocols: found []. Give keys with values (key: value)."),
+    ],
+)  # fmt: skip
+def test_values_that_would_fail_later(config, path, value, message):
+    """Each was once accepted, and failed after other jobs had run, or with an error of Python's."""
+    change(config, path, value)
+    with pytest.raises(InputError) as error:
+        resolved(config)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_what_the_bounds_allow(config):
+    """The ends of the ranges: the largest seed, the longest name, an epsilon at either end."""
+    config["seeds"] = [2**63 - 1, *range(19)]
+    config["experiments"]["mine"]["seeds"] = 2
+    config["targets"]["abcdefgh" * 8] = {"kind": "digits", "label": "x" * 100}
+    config["experiments"]["mine"]["targets"] = ["abcdefgh" * 8]
+    config["sources"]["mini_l2"]["threat"] = {"norm": "l2", "epsilon": 2000}
+    config["sources"]["mini_natural"]["threat"] = {"norm": "linf", "epsilon": "1/999999"}
+    config["protocols"]["demo"]["epochs"] = [{"epochs": 100_000, "evaluate_every": 100}]
+    assert resolved(config)["sizes"] == {"abcdefgh" * 8: [[100, 2], [1297, 2]]}
+
+
+def test_values_that_never_end(config):
+    endless, bomb, deep = [], ["x"], []
+    endless.append(endless)
+    for _ in range(40):
+        bomb = [bomb, bomb]
+    for _ in range(900):
+        deep = [deep]
+    for value, message in (
+        (endless, "levels deep"),
+        (bomb, "levels deep"),
+        (deep, "levels deep"),
+        ([[0] * 150] * 150, "values"),
+    ):
+        changed = copy.deepcopy(config) | {"seeds": value}
+        with pytest.raises(InputError, match=f"^config: .*more than [0-9,]+ {message}"):
+            resolved(changed)
 
 
 @pytest.mark.parametrize(
