@@ -25,6 +25,7 @@ from advtransfer.errors import InputError
 from advtransfer.models import build
 from advtransfer.randomness import generator_for
 from advtransfer.targets.catalogue import TORCHVISION, data_set_of
+from advtransfer.targets.image_file import UnreadableImageError, read_image
 from advtransfer.targets.listing import list_image_folder
 from advtransfer.transfer import fine_tune_seeds
 
@@ -270,15 +271,13 @@ def image_shape(target: Mapping[str, Any], place: str) -> tuple[int, int, int]:
         return data_set_of(target).shape
     if "resolution" in target:
         return 3, target["resolution"], target["resolution"]
-    from PIL import Image, UnidentifiedImageError
-
     classes = list_image_folder(Path(target["path"]), target.get("test_share"), place)["train"]
     for file in next(iter(classes.values())):
         try:
-            with Image.open(file) as image:
-                return 3, image.height, image.width
-        except UnidentifiedImageError:
+            height, width = read_image(file).shape[:2]
+        except UnreadableImageError:
             continue
+        return 3, height, width
     raise InputError(f"{place}: {file.parent} has no image that can be read. Replace its files.")
 
 
