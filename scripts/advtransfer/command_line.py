@@ -1,6 +1,8 @@
 """What all command lines share: progress goes to stderr as plain lines, bad input ends in one line."""
 
+import errno
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,7 +28,7 @@ def command_line(level: int = logging.INFO) -> Iterator[None]:
     """Around a command line's main(): log messages from `level` up go to stderr, each as one line, flushed at once.
 
     Only this project's: other libraries log as they did, which is warnings. An InputError becomes its one line on stderr and
-    exit code 1, no traceback. Loggers are left as they were found.
+    exit code 1, no traceback; so does a full disk. Loggers are left as they were found.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine())
@@ -40,6 +42,15 @@ def command_line(level: int = logging.INFO) -> Iterator[None]:
         yield
     except InputError as error:
         raise SystemExit(_joined(str(error))) from None
+    except Exception as error:
+        # Writers raise OSError, and safetensors an error of its own with the system's words.
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error)
+        if not full:
+            raise
+        place = getattr(error, "filename", None) or "results/"
+        raise SystemExit(
+            f"{place}: the disk is full. Make room and run the same command again; nothing half-written is left."
+        ) from None
     finally:
         for logger, (old_level, propagate) in zip(loggers, before, strict=True):
             logger.removeHandler(handler)

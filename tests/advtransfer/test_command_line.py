@@ -1,6 +1,8 @@
 """What command lines say, and where: one line at a time on stderr."""
 
+import errno
 import logging
+import os
 import subprocess
 import sys
 
@@ -79,3 +81,24 @@ def test_bad_input_is_one_line_and_exit_code_1():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "one line\n")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "results/rows.parquet"),
+        OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), "results/rows.parquet"),
+        RuntimeError(f"Error while serializing: I/O error: {os.strerror(errno.ENOSPC)} (os error 28)"),
+    ],
+)
+def test_a_full_disk_is_one_line(error):
+    with (
+        pytest.raises(SystemExit, match=r"^results/.*: the disk is full\. Make room and run the same command again"),
+        command_line(),
+    ):
+        raise error
+
+
+def test_other_errors_keep_their_traceback():
+    with pytest.raises(OSError, match="Permission"), command_line():
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), "results/rows.parquet")
