@@ -39,7 +39,7 @@ def footer(table: pd.DataFrame, experiment: dict[str, Any], x: str = "images") -
         at = f" at {' and '.join(f'{images:,}' for images in sorted(drawn['images'].unique()))} training images"
     lines = [
         f"Experiment: {experiment['name']}; protocol: {experiment['protocol']}; {sum(models.values()):,} models{at}, "
-        f"{per_point} per point. {describe_intervals(table, experiment, counts)}"
+        f"{per_point} per point. {describe_intervals(table, experiment, counts, x)}"
     ]
     if any(selection["epoch"] == "best" for selection in experiment["figures"].values()):
         lines.append("Each model counts with its best evaluated epoch on the test set, which flatters all of them.")
@@ -56,13 +56,21 @@ def footer(table: pd.DataFrame, experiment: dict[str, Any], x: str = "images") -
     return "\n".join(lines)
 
 
-def describe_intervals(table: pd.DataFrame, experiment: dict[str, Any], counts: Sequence[int]) -> str:
+def points_only(table: pd.DataFrame, experiment: dict[str, Any], x: str) -> bool:
+    """Whether every line of a table is a single point: each target has one x; along the epsilons of a ladder none is."""
+    drawn = table[table["quantity"].isin(["accuracy", "delta"])]
+    ladder = any(selection["x"] == "epsilon" for selection in experiment["figures"].values())
+    return not ladder and x_of(drawn, x).groupby(drawn["target"]).nunique().max() == 1
+
+
+def describe_intervals(table: pd.DataFrame, experiment: dict[str, Any], counts: Sequence[int], x: str) -> str:
     """What lines, bands and dots are; bands only where there are any."""
-    words = "Lines: means over seeds."
+    lines, bands = ("Points, side by side", "bars") if points_only(table, experiment, x) else ("Lines", "bands")
+    words = f"{lines}: means over seeds."
     if counts[-1] > 1:
         kind = {"t": "Student's t", "bootstrap": "percentile bootstrap"}[experiment["bands"]]
         words = (
-            f"Lines: means over seeds; bands: their 95% intervals ({kind}), point by point, over seeds; they do not cover another draw of "
+            f"{lines}: means over seeds; {bands}: their 95% intervals ({kind}), point by point, over seeds; they do not cover another draw of "
             "the source networks."
         )
     if counts[0] == 1 and counts[-1] > 1:

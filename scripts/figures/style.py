@@ -7,7 +7,7 @@ import json
 import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import matplotlib
@@ -27,7 +27,7 @@ from advtransfer.artefacts import PROVENANCE, whole_file
 from advtransfer.errors import InputError
 from advtransfer.targets.catalogue import PAPER_TARGETS
 from figures.axes import format_accuracy, format_delta, format_x, labels_fit, points, room_below
-from figures.footer import blocks_in_words, footer, name_of, present, x_of
+from figures.footer import blocks_in_words, footer, name_of, points_only, present, x_of
 
 # The six targets of the paper keep their colours whatever else is drawn; further targets take the colours that follow.
 # Seaborn's colour-blind palette, its light blue moved forward: its brown is too close to the orange.
@@ -71,6 +71,10 @@ ROLE_LINES = {
     "linf_large": (":", "^", 0.4),
 }
 BLOCK_LINES = (("-", "o", 0.55), ("-", "s", 0.25), ("-", "^", -0.15), ("-", "D", -0.6))
+
+
+# Of a line that has no marker, where it is a single point.
+POINT = "x"
 
 
 @dataclass(frozen=True)
@@ -253,8 +257,8 @@ def draw_line(ax: Axes, part: pd.DataFrame, x: pd.Series, **look: Any) -> None:
     """
     part = part.assign(x=x).sort_values("x")
     if len(part) == 1:
-        look = {**look, "marker": look["marker"] or "x"}
-        edge = {} if look["marker"] == "x" else {"markeredgecolor": "white", "markeredgewidth": 0.4}
+        look = {**look, "marker": look["marker"] or POINT}
+        edge = {} if look["marker"] == POINT else {"markeredgecolor": "white", "markeredgewidth": 0.4}
         ax.plot(part["x"], part["mean"], zorder=3, **edge, **look)
         ax.vlines(part["x"], part["low"], part["high"], color=look["color"], linewidth=0.9, zorder=2)
         return
@@ -268,21 +272,30 @@ def draw_singles(ax: Axes, part: pd.DataFrame, x: pd.Series, color: Any, marker:
     ax.scatter(x, part["mean"], color=[color], alpha=0.6, zorder=2.5, **look)
 
 
+def shifts(count: int, x: pd.Series) -> list[float]:
+    """Factors of x for each of so many lines: all 1, but where the lines are points at one x they stand side by side."""
+    if x.nunique() != 1:
+        return [1.0] * count
+    # A log2 axis of one value reaches half a doubling to either side.
+    doublings = min(0.15, 0.7 / count)
+    return [2 ** (doublings * (index - (count - 1) / 2)) for index in range(count)]
+
+
 def draw_accuracy(
     ax: Axes, table: pd.DataFrame, target: str, lines: list[Line], x: str, experiment: dict[str, Any]
 ) -> None:
     """All lines of one target that the table has."""
     colour, _ = target_looks(experiment["targets"])[target]
     mine = table[table["target"] == target]
-    for line in lines:
+    for line, shift in zip(lines, shifts(len(lines), x_of(mine[mine["quantity"] == "accuracy"], x)), strict=True):
         models = mine[(mine["source"] == line.source) & (mine["blocks"] == line.blocks)]
         part, singles = (models[models["quantity"] == quantity] for quantity in ("accuracy", "model"))
         if len(part):
-            draw_singles(ax, singles, x_of(singles, x), shaded(colour, line.shade), line.marker)
+            draw_singles(ax, singles, shift * x_of(singles, x), shaded(colour, line.shade), line.marker)
             draw_line(
                 ax,
                 part,
-                x_of(part, x),
+                shift * x_of(part, x),
                 color=shaded(colour, line.shade),
                 linestyle=line.linestyle,
                 marker=line.marker,
@@ -313,15 +326,13 @@ def draw_delta(ax: Axes, part: pd.DataFrame, x: str, experiment: dict[str, Any])
     """A line for each target, with the zero line. part: of a table, differences and the pairs behind them."""
     looks = target_looks(experiment["targets"])
     everything, part = part, part[part["quantity"] == "delta"]
-    for target in experiment["targets"]:
-        mine = part[part["target"] == target]
-        if len(mine):
-            colour, marker = looks[target]
-            pairs = everything[(everything["target"] == target) & (everything["quantity"] == "pair")]
-            draw_singles(ax, pairs, x_of(pairs, x), colour, marker)
-            draw_line(
-                ax, mine, x_of(mine, x), color=colour, marker=marker, linestyle="-", label=name_of(experiment, target)
-            )
+    targets = present(part, experiment["targets"])
+    for target, shift in zip(targets, shifts(len(targets), x_of(part, x)), strict=True):
+        mine, (colour, marker) = part[part["target"] == target], looks[target]
+        pairs = everything[(everything["target"] == target) & (everything["quantity"] == "pair")]
+        draw_singles(ax, pairs, shift * x_of(pairs, x), colour, marker)
+        label = name_of(experiment, target)
+        draw_line(ax, mine, shift * x_of(mine, x), color=colour, marker=marker, linestyle="-", label=label)
     format_delta(ax)
     format_x(ax, x_of(part, x), XLABELS[x])
 
@@ -357,6 +368,8 @@ def draw_comparison(
     lines = [
         line for line in lines if ((accuracy["source"] == line.source) & (accuracy["blocks"] == line.blocks)).any()
     ]
+    if points_only(table, experiment, x):
+        lines = [replace(line, marker=line.marker or POINT) for line in lines]
     targets = present(accuracy, experiment["targets"])
     columns = len(targets) if len(targets) <= 3 else math.ceil(len(targets) / 2)
     columns = min(columns, 4)

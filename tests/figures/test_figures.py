@@ -1,6 +1,7 @@
 """What the figures show: lines, ticks, colours, footers; that the same table gives the same bytes."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -158,6 +159,27 @@ def test_a_line_of_one_point_is_a_marker_with_a_bar(tmp_path):
     bars = [part for part in panel(drawn, "Leaves").collections if isinstance(part, LineCollection)]
     drawn_ends = sorted(tuple(bar.get_segments()[0][:, 1]) for bar in bars)
     assert np.allclose(drawn_ends, sorted(zip(mine["low"], mine["high"], strict=True)))
+    # Side by side around their size, and as the legend shows them.
+    places = {name: float(line.get_xdata()[0]) for name, line in lines.items() if name in ("natural", "L2")}
+    assert places["L2"] < 400 < places["natural"]
+    assert places["L2"] * places["natural"] == pytest.approx(400**2)
+    handles = {handle.get_label(): handle for legend in drawn.legends for handle in legend.legend_handles}
+    assert handles["natural"].get_marker() == "x"
+    words = texts_of(drawn)
+    assert "Points, side by side: means over seeds; bars: their 95%" in " ".join(words.split())
+
+
+def test_each_target_at_one_size_of_its_own(tmp_path):
+    """images: [all]: the panels' x differ, and so do the places of the differences."""
+    experiment = an_experiment()
+    experiment["sizes"] = {"leaves": [[300, 3]], "stones": [[500, 3]]}
+    experiment["fig3"] = {"images": 300, "epochs": [20]}
+    drawn = drawing("fig2", rows_of(experiment), experiment, tmp_path)
+    for title, size in (("Leaves", 300), ("Stones", 500)):
+        places = [float(line.get_xdata()[0]) for line in lines_of(panel(drawn, title)).values()]
+        assert math.prod(places) == pytest.approx(size**2)
+    (differences,) = [ax for ax in drawn.axes if ax.get_title() not in ("Leaves", "Stones")]
+    assert {float(line.get_xdata()[0]) for line in lines_of(differences).values()} == {300.0, 500.0}
 
 
 def test_a_single_model_has_neither_band_nor_mark(tmp_path):

@@ -1,7 +1,12 @@
 """What a run cannot do is said in one line at its start, or by the job that meets it; nothing is computed in vain."""
 
+import os
 import re
+import signal
 import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,3 +102,30 @@ def test_all_readable_images_of_a_folder_that_holds_others(fresh):
     (kept,) = (fresh.folder / ".snakemake/unreadable").iterdir()
     assert kept.suffix == ".json"
     assert fresh.planned(subset, "--configfile", "leaves.yaml") == {}
+
+
+def test_a_killed_snakemake_leaves_a_lock_and_unlocking_goes_on(fresh):
+    """As an administrator, a full memory or a power failure ends it: nothing that was finished is made again."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    outputs = ["results/subsets/digits/n20.parquet", "results/sources/mini_natural.safetensors"]
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", *outputs]
+    running = subprocess.Popen(
+        command,
+        cwd=fresh.folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    artefacts = [fresh.folder / output for output in outputs]
+    while not any(file.exists() for file in artefacts) and running.poll() is None:
+        time.sleep(0.01)
+    os.killpg(running.pid, signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL
+    result = fresh.snakemake(*outputs, check=False)
+    assert result.returncode != 0
+    assert "--unlock" in result.stdout
+    fresh.snakemake("--unlock")
+    fresh.snakemake(*outputs)
+    assert all(file.exists() for file in artefacts)
+    assert fresh.planned(*outputs) == {}
