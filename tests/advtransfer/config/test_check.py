@@ -5,24 +5,7 @@ import copy
 import pytest
 
 from advtransfer.errors import InputError
-from experiments import read_config, resolved
-
-MINE = {
-    "protocol": "demo",
-    "sources": {"natural": "mini_natural", "robust": "mini_l2"},
-    "targets": ["digits"],
-    "images": [100, "all"],
-    "seeds": 5,
-    "blocks": [3],
-}
-
-
-@pytest.fixture
-def config():
-    content = read_config()
-    content["experiments"]["mine"] = copy.deepcopy(MINE)
-    content["experiment"] = "mine"
-    return content
+from experiments import resolved
 
 
 def change(config, path, value):
