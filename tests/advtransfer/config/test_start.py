@@ -129,6 +129,7 @@ def complete_config() -> dict:
     config["protocols"]["demo"] |= {"augmentation": "paper", "views": 4, "precision": "bf16"}
     config["experiments"]["demo"] |= {
         "rows": "computed",
+        "figures": {"fig2": {"roles": ["natural", "robust"], "blocks": [1], "epoch": "best"}},
         "fig3": {"images": 100, "epochs": [1, 30]},
         "epsilon": {"family": "mini", "images": [100]},
         "influence": {"target": "digits", "images": 100, "blocks": 3, "test_images": 50, "all_weights_queries": 5},
