@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--record", required=True, help="training record to write")
     arguments = parser.parse_args()
     settings = arguments.settings
-    device = pick_device(arguments.threads)
+    device = pick_device(arguments.threads, settings.get("precision"))
     dataset = load_dataset(arguments.dataset)
 
     provenance = {

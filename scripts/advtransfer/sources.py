@@ -35,7 +35,8 @@ def train_source(
     """Train one source network; return it (eval mode, on `device`), its artefact's metadata, and a row per epoch.
 
     settings: a `sources:` entry of kind `train`: layers, width, stem, resolution, seed, threat ({norm, epsilon} or
-    null for natural training), attack_steps, epochs, batch_size, peak_learning_rate, momentum, weight_decay.
+    null for natural training), attack_steps, epochs, batch_size, peak_learning_rate, momentum, weight_decay, and, if given,
+    precision ("bf16": matrix products and convolutions of training and of its attack in bfloat16; weights stay float32).
     With a threat, every batch is replaced by its PGD images of the current network (random start, step size
     2.5 epsilon / steps, network in eval mode while attacked). The learning rate rises linearly to its peak over the
     first fifth of all steps and falls linearly to zero.
@@ -75,6 +76,7 @@ def train_source(
         momentum=settings["momentum"],
         weight_decay=settings["weight_decay"],
     )
+    arithmetic = torch.autocast(device.type, torch.bfloat16, enabled=settings.get("precision") == "bf16")
     identity = {
         "settings": {key: value for key, value in settings.items() if key not in AFTER_TRAINING},
         **provenance,
@@ -98,9 +100,11 @@ def train_source(
             x = augment(x, "crop_flip", generators["augmentation"]).contiguous(memory_format=torch.channels_last)
             if threat is not None:
                 attack_steps, generator = settings["attack_steps"], generators["attack"]
-                x = pgd(model, x, y, threat, attack_steps, random_start=True, generator=generator)
-            logits = model(x)
-            loss = functional.cross_entropy(logits, y)
+                with arithmetic:
+                    x = pgd(model, x, y, threat, attack_steps, random_start=True, generator=generator)
+            with arithmetic:
+                logits = model(x)
+                loss = functional.cross_entropy(logits, y)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()

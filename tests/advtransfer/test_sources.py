@@ -92,14 +92,22 @@ def test_the_seed_determines_every_weight(train):
     assert not torch.equal(one["network.fc.weight"], other["network.fc.weight"])
 
 
+def test_bfloat16_rounds_products_and_keeps_float32_weights(train):
+    exact, rounded = (train(name, epochs=2, threat=THREAT, precision=name)[0].state_dict() for name in ("fp32", "bf16"))
+    assert all(tensor.dtype != torch.bfloat16 for tensor in rounded.values())
+    weight = "network.layer1.0.conv1.weight"
+    apart = (exact[weight] - rounded[weight]).norm() / exact[weight].norm()
+    assert 0 < apart < 0.2
+
+
 def test_divergence_is_an_error(train):
     with pytest.raises(FloatingPointError, match="training diverged in epoch 1"):
         train(peak_learning_rate=1e20, epochs=1)
 
 
-@pytest.mark.parametrize("momentum", [0.9, 0.0])
-def test_an_interrupted_training_goes_on_after_its_last_whole_epoch(train, monkeypatch, caplog, momentum):
-    settings = {"threat": THREAT, "momentum": momentum, "epochs": 4}
+@pytest.mark.parametrize("changed", [{}, {"momentum": 0.0}, {"precision": "bf16"}])
+def test_an_interrupted_training_goes_on_after_its_last_whole_epoch(train, monkeypatch, caplog, changed):
+    settings = {"threat": THREAT, "epochs": 4, **changed}
     whole, _, _ = train("whole", **settings)
 
     def fail(*arguments, **options):

@@ -123,7 +123,7 @@ def complete_config() -> dict:
     config["sources"]["trained"] = {
         "kind": "train", "dataset": "cifar100", "family": "mine", "layers": [3, 4, 6, 3], "width": 0.25, "stem": "cifar", "resolution": 32,
         "seed": 0, "threat": {"norm": "l2", "epsilon": 0.5}, "attack_steps": 3, "epochs": 30, "batch_size": 128, "peak_learning_rate": 0.2,
-        "momentum": 0.9, "weight_decay": 5e-4, "stored_dtype": "float16",
+        "momentum": 0.9, "weight_decay": 5e-4, "precision": "bf16", "stored_dtype": "float16",
         "evaluation": {"threats": [{"norm": "linf", "epsilon": "4/255"}], "attack_steps": 20, "attacked_images": 2000},
     }  # fmt: skip
     config["protocols"]["demo"] |= {"augmentation": "paper", "views": 4, "precision": "bf16"}
