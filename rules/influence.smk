@@ -107,20 +107,3 @@ use rule influence_table as influence_pictures with:
         table="results/tables/{experiment}/{figure}.safetensors",
     wildcard_constraints:
         figure=any_of(entries("influence", table="safetensors")),
-
-
-rule fig8_summary:
-    input:
-        table=f"results/tables/{EXPERIMENT['name']}/fig8_summary.csv",
-        hash=f"results/tables/{EXPERIMENT['name']}/fig8_summary.csv.sha256",
-    output:
-        "figures/fig8.csv",
-    log:
-        "results/logs/figures/fig8_summary.log",
-    conda:
-        "../envs/figures.yaml"
-    params:
-        code=code_of("fig8_summary.py"),
-    shell:
-        "python scripts/fig8_summary.py --table {input.table:q} --output {output:q}"
-        f"{LOGGED}"

@@ -71,3 +71,23 @@ rule table5:
         "python scripts/table5.py --table {input.table:q} --experiment {params.experiment:q} --epochs {params.epochs:q}"
         " --csv {output.csv:q} --markdown {output.markdown:q} --latex {output.latex:q}"
         f"{LOGGED}"
+
+
+# Tables that are wanted beside the figures.
+rule table_copy:
+    input:
+        table=lambda wildcards: f"results/tables/{EXPERIMENT['name']}/{COPIES[wildcards.name]}.csv",
+        hash=lambda wildcards: f"results/tables/{EXPERIMENT['name']}/{COPIES[wildcards.name]}.csv.sha256",
+    output:
+        "figures/{name}.csv",
+    log:
+        "results/logs/figures/{name}_csv.log",
+    wildcard_constraints:
+        name=any_of(COPIES),
+    conda:
+        "../envs/figures.yaml"
+    params:
+        code=code_of("table_copy.py"),
+    shell:
+        "python scripts/table_copy.py --table {input.table:q} --output {output:q}"
+        f"{LOGGED}"

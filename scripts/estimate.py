@@ -16,6 +16,7 @@ from advtransfer.activations import CACHE_BYTES, CACHE_SHARE
 from advtransfer.checkpoints import architecture_of
 from advtransfer.command_line import command_line
 from advtransfer.devices import pick_device
+from advtransfer.targets.listing import image_shape
 
 # What the runs of all calibrations together should take, in seconds, apart from their starts.
 CALIBRATION_SECONDS = 40
@@ -72,7 +73,7 @@ def main() -> None:
                 continue
             largest = max(open_jobs, key=lambda job: job.training_passes)
             protocol = settings["protocols"][str(largest.images)]
-            shape = max(estimate.image_shape(targets[job.target], job.target) for job in open_jobs)
+            shape = max(image_shape(targets[job.target], job.target) for job in open_jobs)
             cost = estimate.calibrate(
                 architectures[text],
                 blocks,

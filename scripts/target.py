@@ -7,6 +7,8 @@ from pathlib import Path
 
 from advtransfer.artefacts import made_of
 from advtransfer.command_line import command_line
+from advtransfer.errors import InputError
+from advtransfer.targets.shrinking import shrunk
 
 
 def main() -> None:
@@ -24,7 +26,13 @@ def main() -> None:
     arguments = parser.parse_args()
     kind = importlib.import_module(f"advtransfer.targets.{arguments.settings['kind']}")
     settings = arguments.settings | ({"mirror": arguments.mirror} if arguments.mirror else {})
-    dataset = kind.build(settings, arguments.downloads, f"config.yaml: target '{arguments.name}'")
+    place = f"config.yaml: target '{arguments.name}'"
+    dataset = kind.build(settings, arguments.downloads, place)
+    if "shrink_to" in settings:
+        try:
+            dataset = shrunk(dataset, settings["shrink_to"])
+        except InputError as error:
+            raise InputError(f"{place}: {error}") from None
     dataset.save(arguments.output, made_of(arguments.settings, arguments.code, {"files": arguments.files}))
 
 

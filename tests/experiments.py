@@ -9,6 +9,7 @@ import yaml
 from advtransfer.config import inputs
 from advtransfer.config.catalogue import FROM_ROWS
 from advtransfer.config.check import check
+from advtransfer.config.resolution import shrunk_targets
 from advtransfer.config.resolve import resolve_experiment, resolve_selection
 from advtransfer.tables.accuracy import ROW_COLUMNS
 
@@ -22,8 +23,10 @@ def read_config() -> dict[str, Any]:
 
 
 def counts_of(config: dict[str, Any]) -> dict[str, dict[str, int]]:
-    """The counts of the chosen experiment's targets."""
-    targets = config["experiments"][config["experiment"]]["targets"]
+    """The counts of the chosen experiment's targets, shrunk ones included."""
+    shrunk = shrunk_targets(config)
+    config["targets"].update(shrunk)
+    targets = [*config["experiments"][config["experiment"]]["targets"], *shrunk]
     return {target: inputs.counts_of(config, target) for target in targets}
 
 
@@ -48,6 +51,8 @@ def an_experiment(models: int = 4, targets: tuple[str, ...] = ("leaves", "stones
         "targets": list(targets),
         "labels": {},
         "sizes": {target: [[100, models], [200, models]] for target in targets},
+        "cell_seeds": [],
+        "resolution": None,
         "blocks": [0, 1, 3, 9],
         "fig3": {"images": 200, "epochs": [1, 11, 20]},
         "figures": selections(targets),

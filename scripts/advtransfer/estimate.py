@@ -21,12 +21,10 @@ from advtransfer.artefacts import save_tensors
 from advtransfer.checkpoints import architecture_of
 from advtransfer.config.grid import transfer_jobs
 from advtransfer.datasets import Dataset
-from advtransfer.errors import InputError
 from advtransfer.models import build
 from advtransfer.randomness import generator_for
-from advtransfer.targets.catalogue import TORCHVISION, data_set_of
-from advtransfer.targets.image_file import UnreadableImageError, read_image
-from advtransfer.targets.listing import list_image_folder
+from advtransfer.targets.catalogue import TORCHVISION
+from advtransfer.targets.listing import image_shape
 from advtransfer.transfer import fine_tune_seeds
 
 # Parquet, measured: a file of rows has 7 kB and 45 bytes a row, one of subsets 4 kB and 3 bytes a drawn image. Beside
@@ -260,25 +258,6 @@ def parameter_bytes(architecture: Mapping[str, Any]) -> int:
     with torch.device("meta"):
         network = build(architecture).network
     return sum(tensor.numel() * 4 for tensor in network.state_dict().values())
-
-
-def image_shape(target: Mapping[str, Any], place: str) -> tuple[int, int, int]:
-    """Channels, height and width of a target's images, from the first readable file where it is an image folder.
-
-    Raises InputError where no file of the first class can be read.
-    """
-    if target["kind"] != "image_folder":
-        return data_set_of(target).shape
-    if "resolution" in target:
-        return 3, target["resolution"], target["resolution"]
-    classes = list_image_folder(Path(target["path"]), target.get("test_share"), place)["train"]
-    for file in next(iter(classes.values())):
-        try:
-            height, width = read_image(file).shape[:2]
-        except UnreadableImageError:
-            continue
-        return 3, height, width
-    raise InputError(f"{place}: {file.parent} has no image that can be read. Replace its files.")
 
 
 def disk_bytes(

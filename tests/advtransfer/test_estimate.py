@@ -8,8 +8,10 @@ import torch
 from advtransfer import estimate
 from advtransfer.checkpoints import DEFAULTS, architecture_of
 from advtransfer.config import resolve
+from advtransfer.config.grid import transfer_jobs
 from advtransfer.errors import InputError
 from advtransfer.estimate import Cost, Job
+from advtransfer.targets.listing import image_shape
 from experiments import PROJECT, counts_of, read_config, resolved
 
 CPU = torch.device("cpu")
@@ -55,13 +57,13 @@ def test_published_rows_are_no_jobs(tmp_path, monkeypatch):
 
 def test_existing_rows_are_done(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    file = tmp_path / "results/transfer/demo/mini_l2/digits/blocks3_n50/seeds0-2.parquet"
+    file = tmp_path / "results/transfer/demo/mini_l2/digits/blocks3_n50/seeds10-19.parquet"
     file.parent.mkdir(parents=True)
     file.write_text("")
     jobs, _ = planned("demo")
-    assert len(jobs) == 96
+    assert len(jobs) == len(transfer_jobs(resolved(read_config(), "demo")))
     assert [(j.source, j.target, j.blocks, j.images, j.seeds) for j in jobs if j.done] == [
-        ("mini_l2", "digits", 3, 50, 3)
+        ("mini_l2", "digits", 3, 50, 10)
     ]
 
 
@@ -149,12 +151,13 @@ def test_the_images_of_a_folder_tell_their_size(tmp_path):
             (tmp_path / name).mkdir(exist_ok=True)
             Image.new("RGB", (40, 30)).save(tmp_path / name / f"{index}.png")
     target = {"kind": "image_folder", "path": str(tmp_path), "test_share": 0.3}
-    assert estimate.image_shape(target, "config: target 'pets'") == (3, 30, 40)
-    assert estimate.image_shape({**target, "resolution": 64}, "config: target 'pets'") == (3, 64, 64)
+    assert image_shape(target, "config: target 'pets'") == (3, 30, 40)
+    assert image_shape({**target, "resolution": 64}, "config: target 'pets'") == (3, 64, 64)
+    assert image_shape({**target, "shrink_to": 15}, "config: target 'pets'") == (3, 15, 20)
     for file in (tmp_path / "cat").iterdir():
         file.write_text("no image")
     with pytest.raises(InputError, match=r"config: target 'pets': .*cat has no image that can be read"):
-        estimate.image_shape(target, "config: target 'pets'")
+        image_shape(target, "config: target 'pets'")
 
 
 def test_disk_counts_what_does_not_exist_yet(tmp_path, monkeypatch):

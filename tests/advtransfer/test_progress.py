@@ -20,6 +20,8 @@ EXPERIMENT = {
     "epsilon": {"sources": [], "images": []},
     "figures": selections(["leaves"]),
     "rows": None,
+    "cell_seeds": [],
+    "resolution": None,
     "seeds_per_job": [[40, 2]],
 }
 NOW = 1_000_000.0

@@ -41,6 +41,8 @@ def an_experiment(**changes) -> dict:
             "stones": "Stones",
         },
         "sizes": {target: [[100, 3], [200, 3], [400, 3]] for target in targets},
+        "cell_seeds": [],
+        "resolution": None,
         "blocks": [0, 1, 3, 9],
         "fig3": {"images": 400, "epochs": [1, 11, 20]},
         "epsilon": {

@@ -30,7 +30,7 @@ class Selection:
     """Which fine-tuned models a figure shows.
 
     roles: of the sources; none where `x` is "epsilon": there the sources are a ladder. blocks: trained block counts. x: what the
-    horizontal axis is: "images", "epoch" (at one number of images) or "epsilon" (of the source). differences: pairs of (role, blocks), the
+    horizontal axis is: "images", "epoch" (at one number of images), "epsilon" (of the source) or "resolution" (of the target). differences: pairs of (role, blocks), the
     second subtracted from the first; blocks None is the figure's first count. panels: the targets whose accuracy is shown, or the
     experiment's first ones where it lacks one of them; all targets by default. epoch: which of a run's evaluated epochs counts, the
     "last", or the "best" on the test set, as the authors drew some figures (docs/protocol.md). An experiment may set roles, blocks and
@@ -214,6 +214,18 @@ _ENTRIES = (
         selection=Selection((), (3,), "epsilon"),
     ),
     Entry(
+        "resolution",
+        OURS,
+        "",
+        "Robust minus natural against the target's own resolution, its images shrunk by area",
+        "accuracy",
+        "rows",
+        "resolution.resolution",
+        columns=columns.RESOLUTION,
+        selection=Selection(("natural", "robust"), (3,), "resolution", ((("robust", None), ("natural", None)),)),
+        endings=("pdf", "png", "csv"),
+    ),
+    Entry(
         "influence_all",
         OURS,
         "",
@@ -292,6 +304,12 @@ _ENTRIES = (
 )
 CATALOGUE = {entry.name: entry for entry in _ENTRIES}
 DRAWN = {name: entry for name, entry in CATALOGUE.items() if "pdf" in entry.endings}
+# {figures/NAME.csv: the entry whose table it is a copy of}; other CSV files are written by rules of their own.
+COPIES = {
+    entry.stem or name: name
+    for name, entry in CATALOGUE.items()
+    if "csv" in entry.endings and entry.table == "csv" and "md" not in entry.endings
+}
 FROM_ROWS = {name: entry for name, entry in CATALOGUE.items() if entry.drawn_from == "rows"}
 
 

@@ -20,14 +20,15 @@ from advtransfer.config.values import (
     MOST_VALUES,
     SMALLEST_EPSILON,
     UNLIMITED,
+    holds_for_all,
     parse_epsilon,
     require_known,
-    seeds_at,
+    seed_steps,
     shown,
     suggest,
 )
 from advtransfer.errors import InputError
-from advtransfer.targets.catalogue import TORCHVISION
+from advtransfer.targets.catalogue import TORCHVISION, data_set_of
 
 # Passes over the whole test set in one run: each costs time, and their list has to fit into a job's command line.
 MOST_EVALUATIONS = 1_000
@@ -77,8 +78,15 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
         raise InputError(_one_line(_deepest(min(errors, key=lambda error: list(map(str, error.absolute_path))))))
     require_known(config["experiment"], config["experiments"], "experiment", "experiment")
     for name, schedule in config["seed_schedules"].items():
-        _check_steps(schedule, f"seed_schedules.{name}")
-    _check_steps(config["seeds_per_job"], "seeds_per_job")
+        _check_schedule(config, schedule, f"seed_schedules.{name}")
+    for step in config["seeds_per_job"]:
+        for protocol in step.get("protocols", []):
+            require_known(protocol, config["protocols"], "seeds_per_job.protocols", "protocol")
+    for protocol in config["protocols"]:
+        steps = [step for step in config["seeds_per_job"] if protocol in step.get("protocols", [])]
+        if steps:
+            _check_steps(steps, f"seeds_per_job of protocol '{protocol}'")
+    _check_steps([step for step in config["seeds_per_job"] if "protocols" not in step], "seeds_per_job")
     for name, protocol in config["protocols"].items():
         _check_steps(protocol["epochs"], f"protocols.{name}.epochs")
         for step in protocol["epochs"]:
@@ -105,6 +113,12 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
             raise InputError(
                 f"config: targets.{name}.resize: found {target['resize']}, with resolution {target.get('resolution')}. Give a "
                 "resolution that is not larger; ImageNet's are 256 and 224."
+            )
+        # Of an image folder without 'resolution', its job finds out.
+        have = target.get("resolution") if target["kind"] == "image_folder" else min(data_set_of(target).shape[1:])
+        if have and target.get("shrink_to", 0) > have:
+            raise InputError(
+                f"config: targets.{name}.shrink_to: found {target['shrink_to']}; the images have {have} pixels. Lower it, or remove it."
             )
     for name, experiment in config["experiments"].items():
         _check_experiment(config, name, experiment)
@@ -194,10 +208,25 @@ def _one_line(error: ValidationError) -> str:
 
 def _check_steps(steps: list[Mapping[str, int]], key: str) -> None:
     limits = [step.get("images_up_to", UNLIMITED) for step in steps]
-    if limits != sorted(set(limits)) or limits[-1] != UNLIMITED:
+    if limits != sorted(set(limits)) or limits[-1:] != [UNLIMITED]:
         raise InputError(
-            f"config: {key}: found images_up_to limits {limits[:-1]}. They must rise, and the last entry must have none."
+            f"config: {key}: found images_up_to limits {[limit for limit in limits if limit != UNLIMITED]}. They must rise, and the last entry must have none."
         )
+
+
+def _check_schedule(config: Mapping[str, Any], schedule: list[Mapping[str, Any]], key: str) -> None:
+    """Steps for some cells stand first, in the order in which they are tried; the steps for all others follow."""
+    general = [holds_for_all(step) for step in schedule]
+    if general != sorted(general):
+        place = general.index(True)
+        raise InputError(
+            f"config: {key}: found a step for some cells after step {place + 1}, which holds for all. Put the steps with 'roles', "
+            "'targets' or 'blocks' first."
+        )
+    for step in schedule:
+        for target in step.get("targets", []):
+            require_known(target, config["targets"], f"{key}.targets", "target")
+    _check_steps(list(filter(holds_for_all, schedule)), key)
 
 
 def _check_threat(threat: Mapping[str, Any], key: str) -> None:
@@ -238,11 +267,18 @@ def _check_experiment(config: Mapping[str, Any], name: str, experiment: Mapping[
     if isinstance(experiment["seeds"], str):
         require_known(experiment["seeds"], config["seed_schedules"], f"{key}.seeds", "schedule")
     most = len(config["seeds"])
-    for images in (0, UNLIMITED):
-        asked = seeds_at(config, experiment, images)
-        if asked > most:
+    asked = max(step["seeds"] for step in seed_steps(config, experiment))
+    if asked > most:
+        raise InputError(f"config: {key}.seeds: found {asked}, but 'seeds' lists {most}. Lower it or list more seeds.")
+    _check_resolution(config, key, experiment)
+
+
+def _check_resolution(config: Mapping[str, Any], key: str, experiment: Mapping[str, Any]) -> None:
+    for target in experiment.get("resolution", {}).get("targets", []):
+        if target not in experiment["targets"]:
             raise InputError(
-                f"config: {key}.seeds: found {asked}, but 'seeds' lists {most}. Lower it or list more seeds."
+                f"config: {key}.resolution.targets: found '{target}', which is no target of the experiment. "
+                f"Choose out of: {', '.join(experiment['targets'])}."
             )
 
 

@@ -33,6 +33,12 @@ ACCURACY = {
     "models": "models (of a delta: pairs of models) behind the line",
     "models_expected": "models that the experiment plans",
 }
+RESOLUTION = {
+    "quantity": ACCURACY["quantity"],
+    "target": ACCURACY["target"],
+    "pixels": "shorter side of the target's images, as they are or shrunk",
+    **{name: words for name, words in ACCURACY.items() if name not in ("quantity", "target")},
+}
 TABLE5 = {
     "target": "the target data set",
     "images": "training images of the target",
@@ -84,7 +90,7 @@ TABLE2 = {
     "targets": "that have this size",
     "epochs": "of a run",
     "evaluated_after": "epochs after which a run is evaluated",
-    "seeds": "of each cell",
+    "seeds": "of each cell; several where cells differ",
     "models": "over all sources, targets and block counts",
 }
 TABLE3 = {

@@ -6,11 +6,14 @@ An experiment is used in its resolved form, a JSON-compatible dict made by `reso
     sources             {role: source}, roles out of `catalogue.ROLES`
     targets             [target], in drawing order
     labels              {source or target: the words a figure shows}
-    sizes               {target: [[images, models], ...]}, ascending; models is the number of seeds
+    sizes               {target: [[images, models], ...]}, ascending; models is the number of seeds of cells that `cell_seeds` does not name
+    cell_seeds          [{"seeds", "images_up_to", and of "sources", "targets", "blocks" those that limit it}, ...]: numbers of seeds for
+                        some cells; the first that fits one counts
     blocks              [int], ascending
     fig3                {"images": int, "epochs": [int, ...]}
     epsilon             {"sources": [{"source": str, "norm": str or null, "epsilon": float}, ...], "images": [int, ...]};
                         the natural source has norm null and epsilon 0
+    resolution          {"targets": {target: [[pixels, target of that resolution], ...]}, "images": [int, ...]}, or null; see `resolution`
     figures             {name: {"roles", "blocks", "x", "differences", "panels", "epoch"}}: see `catalogue.Selection`; what is drawn from rows
     bands               "t" or "bootstrap", see `tables.intervals`
     rows                path of one file that holds all rows, or null where every chunk of seeds has a file of its own
@@ -36,20 +39,47 @@ class Cell:
 def cells(experiment: dict[str, Any], figure: str) -> Iterator[Cell]:
     """The cells of the experiment that a figure or table draws."""
     selection = experiment["figures"][figure]
+    x = selection["x"]
     sources = [experiment["sources"][role] for role in selection["roles"] if role in experiment["sources"]]
-    if selection["x"] == "epsilon":
+    if x == "epsilon":
         sources = [rung["source"] for rung in experiment["epsilon"]["sources"]]
+    # {target: the one whose sizes it has}
+    targets = {target: target for target in experiment["targets"]}
+    if x == "resolution":
+        targets = shrunk_names(experiment)
     for source in sources:
-        for target in experiment["targets"]:
+        for target, own in targets.items():
             for count in experiment["blocks"]:
                 if count not in selection["blocks"]:
                     continue
-                for images, models in experiment["sizes"][target]:
-                    if selection["x"] == "epoch" and images != experiment["fig3"]["images"]:
+                for images, models in experiment["sizes"][own]:
+                    if x == "epoch" and images != experiment["fig3"]["images"]:
                         continue
-                    if selection["x"] == "epsilon" and images not in experiment["epsilon"]["images"]:
+                    if x in ("epsilon", "resolution") and images not in experiment[x]["images"]:
                         continue
-                    yield Cell(source, target, count, images, models)
+                    yield Cell(
+                        source, target, count, images, models_of(experiment, source, target, count, images, models)
+                    )
+
+
+def shrunk_names(experiment: dict[str, Any]) -> dict[str, str]:
+    """{target: the one that it is a shrunk version of} of the experiment's `resolution`, each at its own resolution included."""
+    places = experiment["resolution"]["targets"] if experiment["resolution"] else {}
+    return {name: target for target, shrunk in places.items() for _, name in shrunk}
+
+
+def all_targets(experiment: dict[str, Any]) -> dict[str, str]:
+    """{target: the one whose sizes it has} of the experiment's targets and the shrunk versions of them."""
+    return {**{target: target for target in experiment["targets"]}, **shrunk_names(experiment)}
+
+
+def models_of(experiment: dict[str, Any], source: str, target: str, blocks: int, images: int, otherwise: int) -> int:
+    """How many models, one for each seed, the experiment plans for a cell; otherwise: of cells that no rule of `cell_seeds` fits."""
+    cell = {"sources": source, "targets": target, "blocks": blocks}
+    for rule in experiment["cell_seeds"]:
+        if images <= rule["images_up_to"] and all(cell[key] in rule[key] for key in cell if key in rule):
+            return rule["seeds"]
+    return otherwise
 
 
 def chunks(models: int, images: int, seeds_per_job: list[list[int]]) -> list[tuple[int, int]]:

@@ -147,6 +147,8 @@ def no_models(experiment: Mapping[str, Any], figure: str) -> str:
     if next(cells(experiment, figure), None):
         return ""
     selection = experiment["figures"][figure]
+    if selection["x"] == "resolution" and experiment["resolution"] is None:
+        return f"has no model of {figure}, which shrinks the targets' images. Add 'resolution', such as {{pixels: [16, 8]}}, to an experiment that trains"
     if not set(selection["blocks"]) & set(experiment["blocks"]):
         shown, have = (_blocks(counts) for counts in (selection["blocks"], experiment["blocks"]))
         return f"has no model of {figure}, which shows {shown} trained; the experiment has {have}. Add one of these to 'blocks', or choose others under 'figures'"

@@ -51,8 +51,9 @@ def wanted_by_default(
     The targets' table of published rows is left out: it alone would need their images.
     """
     return [
-        entry.outputs[0]
+        file
         for entry in CATALOGUE.values()
+        for file in entry.outputs
         if not lacking(config, experiment, inspection, entry)
         and not (experiment["rows"] and entry.drawn_from == "targets")
     ]

@@ -8,7 +8,19 @@ from dataclasses import replace
 from typing import Any
 
 from advtransfer.config.catalogue import CATALOGUE, FROM_ROWS, Selection
-from advtransfer.config.values import UNLIMITED, parse_epsilon, parse_threat, require_known, seeds_at, step_at
+from advtransfer.config.grid import all_targets, models_of, shrunk_names
+from advtransfer.config.resolution import resolve_resolution
+from advtransfer.config.values import (
+    CELL_KEYS,
+    UNLIMITED,
+    holds_for_all,
+    parse_epsilon,
+    parse_threat,
+    require_known,
+    seed_steps,
+    seeds_at,
+    step_at,
+)
 from advtransfer.errors import InputError
 
 # Keys of a source or target that tables and figures show, and that nothing is computed from.
@@ -39,6 +51,8 @@ def resolve_experiment(config: Mapping[str, Any], counts: Mapping[str, Mapping[s
                 "each needs one. Raise 'images'."
             )
         sizes[target] = [[images, seeds_at(config, experiment, images)] for images in wanted]
+    resolution = _resolve_resolution(config, name, sizes)
+    shrunk = resolution["targets"] if resolution else {}
     return {
         "name": name,
         "protocol": experiment["protocol"],
@@ -49,14 +63,56 @@ def resolve_experiment(config: Mapping[str, Any], counts: Mapping[str, Mapping[s
             **{target: config["targets"][target].get("label", target) for target in experiment["targets"]},
         },
         "sizes": sizes,
+        "cell_seeds": _resolve_cell_seeds(config, experiment, shrunk),
         "blocks": sorted(experiment["blocks"]),
         "fig3": _resolve_fig3(config, name, experiment, sizes),
         "epsilon": _resolve_epsilon(config, name, experiment, sizes),
-        "figures": _resolve_figures(name, experiment),
+        "resolution": resolution,
+        "figures": _resolve_figures(name, experiment, list(shrunk_names({"resolution": resolution}))),
         "bands": config["bands"],
         "rows": rows if experiment.get("rows") == "published" else None,
-        "seeds_per_job": [[step.get("images_up_to", UNLIMITED), step["seeds"]] for step in config["seeds_per_job"]],
+        "seeds_per_job": _resolve_seeds_per_job(config, experiment["protocol"]),
     }
+
+
+def _resolve_cell_seeds(
+    config: Mapping[str, Any], experiment: Mapping[str, Any], shrunk: Mapping[str, list[list[Any]]]
+) -> list[dict[str, Any]]:
+    """The steps of the seed schedule for some cells only, as `grid.models_of` reads them; a shrunk target counts as its own."""
+    rules = []
+    for step in seed_steps(config, experiment):
+        if holds_for_all(step):
+            continue
+        rule = {"images_up_to": step.get("images_up_to", UNLIMITED), "seeds": step["seeds"]}
+        rule |= {key: list(step[key]) for key in CELL_KEYS if key in step}
+        if "roles" in rule:
+            roles = rule.pop("roles")
+            rule["sources"] = [source for role, source in experiment["sources"].items() if role in roles]
+        if "targets" in rule:
+            names = (name for target in rule["targets"] for _, name in shrunk.get(target, []))
+            rule["targets"] = list(dict.fromkeys([*rule["targets"], *names]))
+        rules.append(rule)
+    return rules
+
+
+def _resolve_seeds_per_job(config: Mapping[str, Any], protocol: str) -> list[list[int]]:
+    """The steps of a protocol's own, or else those of all."""
+    steps = config["seeds_per_job"]
+    own = [step for step in steps if protocol in step.get("protocols", [])]
+    return [
+        [step.get("images_up_to", UNLIMITED), step["seeds"]]
+        for step in own or [step for step in steps if "protocols" not in step]
+    ]
+
+
+def _resolve_resolution(
+    config: Mapping[str, Any], name: str, sizes: Mapping[str, list[list[int]]]
+) -> dict[str, Any] | None:
+    common = _common_sizes(name, sizes)
+    resolution = resolve_resolution(config, sorted(common))
+    if resolution is not None:
+        _check_common(resolution["images"], common, f"experiments.{name}.resolution.images")
+    return resolution
 
 
 def _resolve_fig3(
@@ -127,7 +183,7 @@ def _check_common(images: Iterable[int], common: set[int], key: str) -> None:
         )
 
 
-def _resolve_figures(name: str, experiment: Mapping[str, Any]) -> dict[str, Any]:
+def _resolve_figures(name: str, experiment: Mapping[str, Any], shrunk: list[str]) -> dict[str, Any]:
     chosen = experiment.get("figures", {})
     for figure, key, own in (("fig3", "epoch", "epochs"), ("epsilon", "roles", "a family of sources")):
         if key in chosen.get(figure, {}):
@@ -136,7 +192,9 @@ def _resolve_figures(name: str, experiment: Mapping[str, Any]) -> dict[str, Any]
                 f"Remove it, and see '{figure}' in config.yaml."
             )
     return {
-        figure: resolve_selection(entry.selection, experiment["targets"], chosen.get(figure))
+        figure: resolve_selection(
+            entry.selection, shrunk if entry.selection.x == "resolution" else experiment["targets"], chosen.get(figure)
+        )
         for figure, entry in FROM_ROWS.items()
     }
 
@@ -167,7 +225,8 @@ def resolve_selection(
 
 def experiment_for(experiment: Mapping[str, Any], figure: str) -> dict[str, Any]:
     """The resolved experiment without what only other figures show, so that a figure is redrawn for its own settings."""
-    mine = {key: value for key, value in experiment.items() if key not in ("fig3", "epsilon", "figures", "bands")}
+    others = ("fig3", "epsilon", "resolution", "figures", "bands")
+    mine = {key: value for key, value in experiment.items() if key not in others}
     entry = CATALOGUE[figure]
     x = None
     if entry.selection:
@@ -175,6 +234,8 @@ def experiment_for(experiment: Mapping[str, Any], figure: str) -> dict[str, Any]
         x = entry.selection.x
     if x == "epoch":
         mine["fig3"] = experiment["fig3"]
+    if x == "resolution":
+        mine["resolution"] = experiment["resolution"]
     if x == "epsilon" or entry.drawn_from == "robustness":
         mine["epsilon"] = experiment["epsilon"]
         mine["labels"] = {**experiment["epsilon"]["labels"], **experiment["labels"]}
@@ -276,19 +337,27 @@ def describe(config: Mapping[str, Any], experiment: Mapping[str, Any], table: st
         for target, pairs in experiment["sizes"].items():
             for images, models in pairs:
                 sizes.setdefault((images, models), []).append(target)
-        grid = len(experiment["sources"]) * len(experiment["blocks"])
-        # Further rungs of the ladder are trained at 3 blocks and at its sizes only.
-        rungs = len(experiment_sources(experiment)) - len(experiment["sources"]) if 3 in experiment["blocks"] else 0
-        return [
-            {
-                "images": images,
-                "seeds": seeds,
-                "targets": targets,
-                "models_per_seed": grid + (rungs if images in experiment["epsilon"]["images"] else 0),
-                **_pick(resolve_protocol(config, experiment["protocol"], images), "epochs", "evaluated_epochs"),
-            }
-            for (images, seeds), targets in sorted(sizes.items())
-        ]
+        lines = []
+        for (images, otherwise), targets in sorted(sizes.items()):
+            grid = {(source, count) for source in experiment["sources"].values() for count in experiment["blocks"]}
+            # Further rungs of the ladder are trained at 3 blocks and at its sizes only.
+            if 3 in experiment["blocks"] and images in experiment["epsilon"]["images"]:
+                grid |= {(rung["source"], 3) for rung in experiment["epsilon"]["sources"]}
+            models = [
+                models_of(experiment, source, target, count, images, otherwise)
+                for target in targets
+                for source, count in grid
+            ]
+            lines.append(
+                {
+                    "images": images,
+                    "seeds": sorted(set(models)),
+                    "targets": targets,
+                    "models": sum(models),
+                    **_pick(resolve_protocol(config, experiment["protocol"], images), "epochs", "evaluated_epochs"),
+                }
+            )
+        return lines
     if table == "table3":
         return [
             {
@@ -314,6 +383,6 @@ def resolve_costs(
             str(images): resolve_protocol(config, experiment["protocol"], images) for images in sorted(sizes)
         },
         "sources": {name: resolve_source(config["sources"][name]) for name in experiment_sources(experiment)},
-        "targets": {target: {**config["targets"][target], **counts[target]} for target in experiment["targets"]},
+        "targets": {target: {**config["targets"][target], **counts[target]} for target in all_targets(experiment)},
         "drawn_seeds": len(config["seeds"]),
     }

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from advtransfer.artefacts import PROVENANCE, damage_named, differing, hash_of, made_of, statement
 from advtransfer.config import inputs
 from advtransfer.config.catalogue import CATALOGUE, DRAWN, Entry
-from advtransfer.config.grid import row_files, transfer_inputs, transfer_settings
+from advtransfer.config.grid import all_targets, row_files, transfer_inputs, transfer_settings
 from advtransfer.config.inspection import ROLES, model_file
 from advtransfer.config.resolve import (
     experiment_for,
@@ -153,7 +153,7 @@ def _all_of(files: Iterable[str]) -> dict[str, str]:
 
 
 def _sources_and_targets(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
-    targets = dict.fromkeys(experiment["targets"])
+    targets = dict.fromkeys(all_targets(experiment))
     for source in experiment_sources(experiment):
         entry, file = config["sources"][source], f"results/sources/{source}.safetensors"
         if entry["kind"] == "train":
@@ -180,8 +180,8 @@ def _sources_and_targets(config: Mapping[str, Any], experiment: Mapping[str, Any
 
 
 def _fine_tuned(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
-    for target, pairs in experiment["sizes"].items():
-        for images, _ in pairs:
+    for target, own in all_targets(experiment).items():
+        for images, _ in experiment["sizes"][own]:
             settings, used = {"images": images, "seeds": config["seeds"]}, transfer_inputs("", target, images)
             yield used["subset"], Recipe(settings, ("subset.py",), {"target": used["target"]})
     for file, (settings, used) in transfer_settings(experiment, row_recipe(config, experiment)).items():

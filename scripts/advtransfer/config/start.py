@@ -3,7 +3,7 @@
 import json
 import shlex
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from advtransfer.config import inputs
 from advtransfer.config.check import check
 from advtransfer.config.files import check_files
 from advtransfer.config.inspection import resolve_inspection
+from advtransfer.config.resolution import shrunk_targets
 from advtransfer.config.resolve import resolve_costs, resolve_experiment
 from advtransfer.config.values import one_line
 from advtransfer.errors import InputError
@@ -30,11 +31,14 @@ class Chosen:
 
 
 def choose(
-    config: Mapping[str, Any], schema_file: str | Path, files: Iterable[str | Path] = (), cache: Path | None = None
+    config: MutableMapping[str, Any],
+    schema_file: str | Path,
+    files: Iterable[str | Path] = (),
+    cache: Path | None = None,
 ) -> Chosen:
     """Check the whole configuration and the files that it was read from, and resolve the chosen experiment.
 
-    cache: see `inputs.counts_of`.
+    config: gets the targets that the experiment shrinks (`resolution.shrunk_targets`) beside its own. cache: see `inputs.counts_of`.
 
     Raises InputError for the first finding: one line of at most `values.LONGEST_LINE` characters.
     """
@@ -42,7 +46,9 @@ def choose(
         check_files(files)
         check(config, schema_file)
         name = config["experiment"]
-        targets = config["experiments"][name]["targets"]
+        shrunk = shrunk_targets(config)
+        config["targets"].update(shrunk)
+        targets = [*config["experiments"][name]["targets"], *shrunk]
         counts = {target: inputs.counts_of(config, target, cache) for target in targets}
         experiment = resolve_experiment(config, counts, inputs.published_rows(config))
         inspection = resolve_inspection(config, experiment, counts)

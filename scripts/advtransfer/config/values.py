@@ -93,7 +93,21 @@ def step_at(steps: list[Mapping[str, int]], images: int) -> Mapping[str, int]:
     return next(step for step in steps if images <= step.get("images_up_to", UNLIMITED))
 
 
-def seeds_at(config: Mapping[str, Any], experiment: Mapping[str, Any], images: int) -> int:
-    """How many seeds an experiment plans at a number of images, by its own number or its schedule."""
+# Keys of a step of a seed schedule that say for which cells it holds.
+CELL_KEYS = ("roles", "targets", "blocks")
+
+
+def seed_steps(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """An experiment's seeds as a schedule: its own number for all cells, or the schedule that it names."""
     seeds = experiment["seeds"]
-    return step_at(config["seed_schedules"][seeds], images)["seeds"] if isinstance(seeds, str) else seeds
+    return config["seed_schedules"][seeds] if isinstance(seeds, str) else [{"seeds": seeds}]
+
+
+def holds_for_all(step: Mapping[str, Any]) -> bool:
+    """Whether a step of a seed schedule holds for all cells of its sizes, not for some roles, targets or block counts only."""
+    return not set(CELL_KEYS) & set(step)
+
+
+def seeds_at(config: Mapping[str, Any], experiment: Mapping[str, Any], images: int) -> int:
+    """How many seeds an experiment plans at a number of images, for cells that no step of its schedule names."""
+    return step_at(list(filter(holds_for_all, seed_steps(config, experiment))), images)["seeds"]

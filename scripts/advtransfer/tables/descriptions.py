@@ -43,7 +43,8 @@ def table1(settings: Mapping[str, Any], files: Iterable[str | Path]) -> pd.DataF
 def table2(settings: Iterable[Mapping[str, Any]], files: Iterable[str | Path]) -> pd.DataFrame:
     """How each number of images is trained (paper, Table 2).
 
-    Columns images, targets, epochs, evaluated_after (epochs), seeds, models (over all sources, targets and block counts).
+    Columns images, targets, epochs, evaluated_after (epochs), seeds ("3 20" where cells differ), models (over all sources, targets and
+    block counts).
     """
     return pd.DataFrame(
         [
@@ -52,8 +53,8 @@ def table2(settings: Iterable[Mapping[str, Any]], files: Iterable[str | Path]) -
                 "targets": " ".join(size["targets"]),
                 "epochs": size["epochs"],
                 "evaluated_after": " ".join(map(str, size["evaluated_epochs"])),
-                "seeds": size["seeds"],
-                "models": size["seeds"] * len(size["targets"]) * size["models_per_seed"],
+                "seeds": size["seeds"][0] if len(size["seeds"]) == 1 else " ".join(map(str, size["seeds"])),
+                "models": size["models"],
             }
             for size in settings
         ]

@@ -13,6 +13,7 @@ import numpy as np
 
 from advtransfer.artefacts import whole_file
 from advtransfer.errors import InputError
+from advtransfer.targets.catalogue import data_set_of
 from advtransfer.targets.image_file import UnreadableImageError, read_image
 
 # {"train" and "test": {class: files}}
@@ -41,6 +42,32 @@ def count(settings: Mapping[str, Any], place: str, cache: Path | None = None) ->
         **{part: sum(len(files) for files in classes.values()) for part, classes in parts.items()},
         "classes": len(parts["train"]),
     }
+
+
+def image_shape(settings: Mapping[str, Any], place: str) -> tuple[int, int, int]:
+    """Channels, height and width in pixels of a target's images, of any kind, before any job runs.
+
+    Of an image folder without 'resolution' they are those of the first readable file; colour is taken for granted. Raises
+    InputError where no file of the first class can be read.
+    """
+    if settings["kind"] != "image_folder":
+        shape = data_set_of(settings).shape
+    elif "resolution" in settings:
+        shape = (3, settings["resolution"], settings["resolution"])
+    else:
+        classes = list_image_folder(Path(settings["path"]), settings.get("test_share"), place)["train"]
+        shape = (3, *_first_size(next(iter(classes.values())), place))
+    scale = settings.get("shrink_to", min(shape[1:])) / min(shape[1:])
+    return shape[0], round(shape[1] * scale), round(shape[2] * scale)
+
+
+def _first_size(files: list[Path], place: str) -> tuple[int, int]:
+    for file in files:
+        try:
+            return read_image(file).shape[:2]
+        except UnreadableImageError:
+            continue
+    raise InputError(f"{place}: {files[0].parent} has no image that can be read. Replace its files.")
 
 
 def without(parts: Parts, bad: Collection[Path], folder: Path, place: str) -> Parts:

@@ -47,7 +47,10 @@ def test_entries_by_what_they_are_drawn_from():
 
 @pytest.mark.parametrize("name", FROM_ROWS)
 def test_tables_over_models_have_the_columns_that_they_say(name):
-    experiment = an_experiment(epsilon={"sources": [{"source": "plain"}, {"source": "l2"}], "images": [100, 200]})
+    experiment = an_experiment(
+        epsilon={"sources": [{"source": "plain"}, {"source": "l2"}], "images": [100, 200]},
+        resolution={"targets": {"leaves": [[32, "leaves"]], "stones": [[16, "stones"]]}, "images": [100, 200]},
+    )
     table = resolve_name(f"advtransfer.tables.{CATALOGUE[name].tabulate}")(rows_of(experiment), experiment, name)
     assert len(table)
     assert list(table) == list(CATALOGUE[name].columns)

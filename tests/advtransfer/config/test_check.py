@@ -19,7 +19,7 @@ def change(config, path, value):
 
 
 def test_the_projects_own_configuration_is_right(config):
-    for experiment in ("demo", "published", "published_full", "slice", "paper", "ladder", "mine"):
+    for experiment in ("demo", "published", "published_full", "slice", "paper", "resolution", "ladder", "mine"):
         config["experiment"] = experiment
         assert resolved(config)["name"] == experiment
 
@@ -28,7 +28,7 @@ def test_the_projects_own_configuration_is_right(config):
     ("path", "value", "message"),
     [
         ("experiment", "papr", "config: experiment: no experiment is named 'papr'. Did you mean 'paper'?"),
-        ("experiment", "xyz", "no experiment is named 'xyz'. Choose one of: demo, published, published_full, slice, paper, ladder, mine."),
+        ("experiment", "xyz", "no experiment is named 'xyz'. Choose one of: demo, published, published_full, slice, paper, resolution, ladder, mine."),
         ("sorces", {}, "config: top level: unknown key 'sorces'. Did you mean 'sources'?"),
         ("protocols.demo.learning_rte", 0.1, "config: protocols.demo: unknown key 'learning_rte'. Did you mean 'learning_rate'?"),
         ("protocols.demo.learning_rate", KeyError, "config: protocols.demo: key 'learning_rate' is missing. Add it."),
@@ -50,6 +50,16 @@ def test_the_projects_own_configuration_is_right(config):
         ("experiments.mine.blocks", [3, 17], "config: experiments.mine.blocks.1: found 17. The networks have 16 blocks; give 0 to 16."),
         ("experiments.mine.fig3", {"images": 200}, "experiments.mine.fig3.images: found 200, which is not a size of every target. Choose one of: 100, 1297."),
         ("experiments.mine.fig3", {"images": 100, "epochs": [2]}, "experiments.mine.fig3.epochs: found 2, which protocol 'demo' does not evaluate at 100 images."),
+        ("seed_schedules.mine", [{"seeds": 3}, {"blocks": [3], "seeds": 5}], "seed_schedules.mine: found a step for some cells after step 1, which holds for all. Put the steps with"),
+        ("seed_schedules.mine", [{"blocks": [3], "seeds": 5}], "config: seed_schedules.mine: found images_up_to limits []. They must rise, and the last entry must have none."),
+        ("seed_schedules.mine", [{"targets": ["digit"], "seeds": 5}, {"seeds": 1}], "seed_schedules.mine.targets: no target is named 'digit'. Did you mean 'digits'?"),
+        ("seed_schedules.mine", [{"roles": ["strong"], "seeds": 5}, {"seeds": 1}], "seed_schedules.mine.0.roles.0: found 'strong'."),
+        ("seeds_per_job", [{"protocols": ["dmo"], "seeds": 5}, {"seeds": 1}], "seeds_per_job.protocols: no protocol is named 'dmo'. Did you mean 'demo'?"),
+        ("seeds_per_job", [{"protocols": ["demo"], "images_up_to": 5, "seeds": 5}, {"seeds": 1}], "seeds_per_job of protocol 'demo': found images_up_to limits [5]."),
+        ("targets.digits.shrink_to", 9, "config: targets.digits.shrink_to: found 9; the images have 8 pixels. Lower it, or remove it."),
+        ("experiments.mine.resolution", {"pixels": [5], "targets": ["glyphs"]}, "experiments.mine.resolution.targets: found 'glyphs', which is no target of the experiment."),
+        ("experiments.mine.resolution", {"pixels": [5], "images": [200]}, "experiments.mine.resolution.images: found 200, which is not a size of every target. Choose one of: 100, 1297."),
+        ("experiments.mine.resolution", {"images": [100]}, "config: experiments.mine.resolution: key 'pixels' is missing. Add it."),
         ("seeds", [1, 2, 1], "config: seeds: 1 is listed twice. Remove one."),
         ("sources.mini_linf_small.threat.epsilon", 2, "sources.mini_linf_small.threat.epsilon: found 2 for linf, but pixels lie in [0, 1]. Write 2/255."),
         ("sources.mini_l2.threat.epsilon", "half", "sources.mini_l2.threat.epsilon: found 'half'. Write a number, or a fraction such as 4/255."),
@@ -58,7 +68,7 @@ def test_the_projects_own_configuration_is_right(config):
         ("sources.mini_l2.kind", "flie", "config: sources.mini_l2.kind: found 'flie'. Did you mean 'file'?"),
         ("sources.mini_l2.path", KeyError, "config: sources.mini_l2: key 'path' is missing. Add it."),
         ("targets.leaves", {"kind": "image_folder"}, "config: targets.leaves: key 'path' is missing. Add it."),
-        ("targets.leaves", {"kind": "digits", "path": "x"}, "config: targets.leaves: unknown key 'path'. Choose one of: kind, label."),
+        ("targets.leaves", {"kind": "digits", "path": "x"}, "config: targets.leaves: unknown key 'path'. Choose one of: kind, label, shrink_to."),
         ("targets.leaves", {"kind": "image_folder", "path": "x", "resize": 256, "resolution": 300}, "config: targets.leaves.resize: found 256, with resolution 300. Give a resolution that is not larger"),
         ("targets.leaves", {"kind": "image_folder", "path": "x", "resize": 256}, "config: targets.leaves.resize: found 256, with resolution None."),
         ("targets.my-leaves", {"kind": "digits"}, "my-leaves"),

@@ -42,7 +42,7 @@ def test_choices():
     ("choice", "finding"),
     [
         ({"target": "mnist"}, "influence.target: found 'mnist'. Choose one of: digits, glyphs."),
-        ({"images": 55}, "influence.images: found 55. Choose one of: 50, 100, 200."),
+        ({"images": 55}, "influence.images: found 55. Choose one of: 50, 100, 200, 400."),
         ({"blocks": 17}, "experiments.demo.influence.blocks: found 17. The networks have 16 blocks"),
     ],
 )

@@ -3,10 +3,11 @@
 import pytest
 
 from advtransfer.config import resolve
-from advtransfer.config.grid import transfer_jobs
+from advtransfer.config.grid import cells, transfer_chunks, transfer_jobs
+from advtransfer.config.inputs import experiment_rows
 from advtransfer.config.values import parse_epsilon
 from advtransfer.errors import InputError
-from experiments import resolved
+from experiments import counts_of, resolved
 
 
 def models(experiment):
@@ -27,6 +28,89 @@ def test_sizes_and_seeds_of_the_paper(config):
     few = [[100 * 2**i, 20] for i in range(5)] + [[3200, 10], [6400, 10], [12800, 5], [25600, 5]]
     assert sizes["cifar100"] == [*few, [50_000, 1]]
     assert sizes["svhn"] == [*few, [73_257, 1]]
+
+
+def test_a_schedule_gives_some_cells_more_seeds(config):
+    config["seed_schedules"]["mine"] = [
+        {"roles": ["robust"], "blocks": [3], "images_up_to": 100, "seeds": 20},
+        {"targets": ["digits"], "blocks": [3], "seeds": 8},
+        {"images_up_to": 100, "seeds": 4},
+        {"seeds": 2},
+    ]
+    config["experiments"]["mine"] |= {
+        "seeds": "mine",
+        "targets": ["digits", "glyphs"],
+        "images": [100, 400],
+        "blocks": [1, 3],
+    }
+    found = {
+        (cell.source, cell.target, cell.blocks, cell.images): cell.models
+        for figure in ("fig2", "fig4")
+        for cell in cells(resolved(config), figure)
+    }
+    assert found == {
+        ("mini_natural", "digits", 3, 100): 8,
+        ("mini_natural", "digits", 3, 400): 8,
+        ("mini_natural", "glyphs", 3, 100): 4,
+        ("mini_natural", "glyphs", 3, 400): 2,
+        ("mini_l2", "digits", 3, 100): 20,
+        ("mini_l2", "digits", 3, 400): 8,
+        ("mini_l2", "glyphs", 3, 100): 20,
+        ("mini_l2", "glyphs", 3, 400): 2,
+        ("mini_l2", "digits", 1, 100): 4,
+        ("mini_l2", "digits", 1, 400): 2,
+        ("mini_l2", "glyphs", 1, 100): 4,
+        ("mini_l2", "glyphs", 1, 400): 2,
+    }
+
+
+def test_a_protocols_own_number_of_seeds_for_a_job(config):
+    config["seeds_per_job"] = [{"protocols": ["demo"], "seeds": 4}, {"images_up_to": 100, "seeds": 3}, {"seeds": 1}]
+    assert resolved(config)["seeds_per_job"] == [[10**9, 4]]
+    config["experiments"]["mine"]["protocol"] = "fast"
+    assert resolved(config)["seeds_per_job"] == [[100, 3], [10**9, 1]]
+
+
+def test_the_targets_of_the_resolution_study(config):
+    """Its own targets at their own resolution, whose models figure 2 has too, and shrunk ones with as many seeds."""
+    config["seed_schedules"]["mine"] = [{"targets": ["digits"], "seeds": 7}, {"seeds": 2}]
+    config["experiments"]["mine"] |= {
+        **{"seeds": "mine", "targets": ["digits", "glyphs"], "images": [50, 100]},
+        "resolution": {"pixels": [5, 8, 16, 64], "images": [100]},
+    }
+    experiment = resolved(config)
+    assert experiment["resolution"] == {
+        "targets": {
+            "digits": [[8, "digits"], [5, "digits_5px"]],
+            "glyphs": [[32, "glyphs"], [16, "glyphs_16px"], [8, "glyphs_8px"], [5, "glyphs_5px"]],
+        },
+        "images": [100],
+    }
+    assert config["targets"]["glyphs_8px"] == {"kind": "glyphs", "shrink_to": 8}
+    found = {(cell.target, cell.images): cell.models for cell in cells(experiment, "resolution")}
+    assert found == {
+        **{("digits", 100): 7, ("digits_5px", 100): 7, ("glyphs", 100): 2},
+        **{(f"glyphs_{pixels}px", 100): 2 for pixels in (16, 8, 5)},
+    }
+    assert set(transfer_chunks(experiment, ["resolution"])) & set(transfer_chunks(experiment, ["fig2"]))
+    assert "glyphs_8px" in resolve.resolve_costs(config, experiment, counts_of(config))["targets"]
+
+
+def test_an_experiment_without_the_resolution_study_has_no_model_of_its_figure(config):
+    experiment = resolved(config)
+    assert experiment["resolution"] is None
+    assert list(cells(experiment, "resolution")) == []
+    with pytest.raises(
+        InputError, match=r"has no model of resolution, which shrinks the targets' images\. Add 'resolution'"
+    ):
+        experiment_rows(experiment, "mine", "resolution")
+
+
+def test_another_target_of_a_shrunk_ones_name_is_refused(config):
+    config["experiments"]["mine"]["resolution"] = {"pixels": [5]}
+    config["targets"]["digits_5px"] = {"kind": "glyphs"}
+    with pytest.raises(InputError, match=r"targets\.digits_5px: this is the name of 'digits' shrunk to 5 pixels"):
+        resolved(config)
 
 
 def test_protocol_by_size(config):

@@ -48,7 +48,8 @@ def test_settings_that_do_not_fit_into_a_command():
     """A thousand evaluated epochs at each of a hundred sizes: every job's command would be refused by the system."""
     config = read_config()
     config["protocols"]["demo"]["epochs"] = [{"epochs": 1000, "evaluate_every": 1}]
-    config["experiments"]["demo"]["images"] = list(range(100, 200))
+    config["experiments"]["demo"] |= {"images": list(range(100, 200)), "epsilon": {}, "resolution": {"pixels": [5]}}
+    config["experiments"]["demo"] |= {"influence": {}, "visualisation": {}}
     assert "its settings take" in finding(config)
     assert "Use fewer sources, sizes or epochs to evaluate" in finding(config)
 

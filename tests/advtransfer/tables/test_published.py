@@ -43,6 +43,8 @@ EXPERIMENT = {
     "figures": selections(list(published.ALL_IMAGES)),
     "bands": "t",
     "rows": "results/published/rows.parquet",
+    "cell_seeds": [],
+    "resolution": None,
     "seeds_per_job": [[6400, 5], [1_000_000_000, 1]],
 }
 

@@ -1,4 +1,4 @@
-"""Copy the summary of figure 8 to where it is looked for, compared with its hash."""
+"""Copy a table to where it is looked for, compared with its hash."""
 
 import argparse
 
@@ -9,7 +9,7 @@ from advtransfer.command_line import command_line
 def main() -> None:
     """Parse, compare, copy."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--table", required=True, help="the summary (.csv), with its hash beside it")
+    parser.add_argument("--table", required=True, help="the table (.csv), with its hash beside it")
     parser.add_argument("--output", required=True, help="file to write")
     arguments = parser.parse_args()
     text = load_csv(arguments.table).read()
