@@ -37,7 +37,7 @@ class Cell:
 
 
 def cells(experiment: dict[str, Any], figure: str) -> Iterator[Cell]:
-    """The cells of the experiment that a figure or table draws."""
+    """The cells of the experiment that a figure or table draws; none of no seeds."""
     selection = experiment["figures"][figure]
     x = selection["x"]
     sources = [experiment["sources"][role] for role in selection["roles"] if role in experiment["sources"]]
@@ -57,9 +57,9 @@ def cells(experiment: dict[str, Any], figure: str) -> Iterator[Cell]:
                         continue
                     if x in ("epsilon", "resolution") and images not in experiment[x]["images"]:
                         continue
-                    yield Cell(
-                        source, target, count, images, models_of(experiment, source, target, count, images, models)
-                    )
+                    planned = models_of(experiment, source, target, count, images, models)
+                    if planned:
+                        yield Cell(source, target, count, images, planned)
 
 
 def shrunk_names(experiment: dict[str, Any]) -> dict[str, str]:

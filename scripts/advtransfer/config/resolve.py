@@ -351,7 +351,7 @@ def describe(config: Mapping[str, Any], experiment: Mapping[str, Any], table: st
             lines.append(
                 {
                     "images": images,
-                    "seeds": sorted(set(models)),
+                    "seeds": sorted(set(models) - {0}),
                     "targets": targets,
                     "models": sum(models),
                     **_pick(resolve_protocol(config, experiment["protocol"], images), "epochs", "evaluated_epochs"),

@@ -64,6 +64,17 @@ def test_a_schedule_gives_some_cells_more_seeds(config):
     }
 
 
+def test_cells_of_no_seeds_are_left_out(config):
+    config["seed_schedules"]["mine"] = [
+        {"roles": ["robust"], "seeds": 2},
+        {"images_up_to": 100, "seeds": 1},
+        {"seeds": 0},
+    ]
+    config["experiments"]["mine"] |= {"seeds": "mine", "images": [100, 400]}
+    found = [(cell.source, cell.images, cell.models) for cell in cells(resolved(config), "fig2")]
+    assert found == [("mini_natural", 100, 1), ("mini_l2", 100, 2), ("mini_l2", 400, 2)]
+
+
 def test_a_protocols_own_number_of_seeds_for_a_job(config):
     config["seeds_per_job"] = [{"protocols": ["demo"], "seeds": 4}, {"images_up_to": 100, "seeds": 3}, {"seeds": 1}]
     assert resolved(config)["seeds_per_job"] == [[10**9, 4]]
