@@ -48,6 +48,7 @@ def an_experiment(models: int = 4, targets: tuple[str, ...] = ("leaves", "stones
         "targets": list(targets),
         "labels": {},
         "sizes": {target: [[100, models], [200, models]] for target in targets},
+        "epochs": {"100": 20, "200": 20},
         "blocks": [0, 1, 3, 9],
         "fig3": {"images": 200, "epochs": [1, 11, 20]},
         "figures": selections(targets),
