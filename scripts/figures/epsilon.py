@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 
 from figures import style
 from figures.axes import epsilon_text, format_accuracy
-from figures.layout import NAME, OVER, UNDER, Place, most_columns, place_panels, stack, text_width
+from figures.layout import NAME, NARROWEST, OVER, UNDER, Place, most_columns, place_panels, stack, text_width
 
 # Looks of the sizes, from few images (light) to many (dark).
 SIZES = (("o", 0.6), ("s", 0.35), ("^", 0.0), ("D", -0.35), ("v", -0.6))
@@ -28,7 +28,7 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
 
     ladders = {norm: [rung for rung in rungs if rung["norm"] in (None, norm)] for norm in norms}
     width = style.figure_width()
-    most = min(len(targets), most_columns(width, 1.3))
+    most = min(len(targets), most_columns(width, NARROWEST))
     # Rows of equally many panels, where there is such a number.
     columns = next((number for number in range(most, 1, -1) if len(targets) % number == 0), most)
     places = place_panels(width, len(targets), columns)
@@ -70,7 +70,7 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
             ax.set_xticks(range(len(texts)), texts, rotation=0 if level[norm] else 90)
             ax.set_xlim(-0.3, len(texts) - 0.7)
             if place.row == rows - 1:
-                ax.set_xlabel(f"source {NORMS[norm]} epsilon (0: natural)")
+                ax.set_xlabel(f"source {NORMS[norm]} ε (0: natural)")
             style.set_title(ax, style.name_of(experiment, target))
             if place.first:
                 ax.set_ylabel(style.ACCURACY_LABEL)

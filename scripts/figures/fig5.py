@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from figures import style
 from figures.axes import share_y
-from figures.layout import GAP, LEFT, NAME, OVER, RIGHT, UNDER, most_columns, place_panels, stack
+from figures.layout import GAP, LEFT, NAME, NARROWEST, OVER, RIGHT, UNDER, most_columns, place_panels, stack
 
 # Inches from one panel of differences to the next, which shares its y axis.
 APART = 0.3
@@ -28,13 +28,13 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
         if len(part):
             deltas.append((part, [style.name_of(experiment, name) for name in names]))
 
-    places = place_panels(width, len(targets), min(len(targets), most_columns(width, 1.3)))
+    places = place_panels(width, len(targets), min(len(targets), most_columns(width, NARROWEST)))
     rows = places[-1].row + 1
     high = float(np.clip(0.62 * places[0].width, 0.9, 1.7))
     heights = [(OVER, high, UNDER + NAME * (row == rows - 1)) for row in range(rows)]
     legend = style.Legend(style.line_handles(lines, table))
     above, between = legend.height(width), 0.0
-    across = min(len(deltas), most_columns(width, 1.3))
+    across = min(len(deltas), most_columns(width, NARROWEST))
     if deltas:
         shown = style.present(pd.concat([part for part, _ in deltas]), experiment["targets"])
         colours = style.Legend(style.target_handles(shown, experiment))

@@ -19,11 +19,13 @@ SMALLEST, LARGEST = 6.0, 7.0
 def draw(table: tuple, experiment: dict) -> Figure:
     """Rows: queries from the training and the test set; columns: natural, robust. Grey map, dark is positive."""
     arrays, facts = table
-    gap, over, bar, width = 0.1, 0.2, 0.42, style.figure_width()
+    gap, over, bar, width = 0.1, 0.2, 0.46, style.figure_width()
     deep = max(text_width(shorten(name), LARGEST) for name in facts["class_names"])
-    left, under = 0.24 + deep, 0.24 + deep
+    left = 0.24 + deep
     names = [name for name in ("natural", "robust") if f"{name}_train" in arrays]
     side = min(2.5, (width - left - bar - (len(names) - 1) * gap) / len(names))
+    level = deep + 0.03 <= side / len(facts["class_names"])
+    under = 0.33 if level else 0.24 + deep
     words = (
         f"{influence_words(experiment)} Matrices are divided by their Frobenius norm, sorted by class (lines: where classes end), and "
         f"averaged down to at most {max(map(max, (array.shape for array in arrays.values())))} cells a side; each row of panels has "
@@ -45,8 +47,8 @@ def draw(table: tuple, experiment: dict) -> Figure:
                 aspect="auto",
                 interpolation="nearest",
             )
-            mark_classes(ax, facts, "x", "train", side, labelled=row == 1)
-            mark_classes(ax, facts, "y", queries, side, labelled=column == 0)
+            mark_classes(ax, facts, "x", "train", side, labelled=row == 1, level=level)
+            mark_classes(ax, facts, "y", queries, side, labelled=column == 0, level=True)
             if row == 0:
                 style.set_title(ax, role_label(experiment, name))
             if column == 0:
@@ -63,8 +65,8 @@ def draw(table: tuple, experiment: dict) -> Figure:
     return made.figure
 
 
-def mark_classes(ax: Axes, facts: dict, axis: str, side: str, inches: float, labelled: bool) -> None:
-    """Lines where classes end, and each class's name at its middle, smaller or every so many where they are many."""
+def mark_classes(ax: Axes, facts: dict, axis: str, side: str, inches: float, labelled: bool, level: bool) -> None:
+    """Lines where classes end, and each class's name at its middle, smaller or every so many where they are many; level or upright."""
     edges = [0.0, *facts["edges"][side]]
     draw_line = ax.axvline if axis == "x" else ax.axhline
     for edge in edges[1:-1]:
@@ -76,7 +78,7 @@ def mark_classes(ax: Axes, facts: dict, axis: str, side: str, inches: float, lab
     ticks = middles[::step] if labelled else []
     names = [shorten(name) for name in facts["class_names"][::step]] if labelled else []
     if axis == "x":
-        ax.set_xticks(ticks, names, fontsize=size, rotation=90)
+        ax.set_xticks(ticks, names, fontsize=size, rotation=0 if level else 90)
     else:
         ax.set_yticks(ticks, names, fontsize=size)
     ax.tick_params(axis=axis, length=0)

@@ -23,6 +23,8 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
         x += gap * box
         places.append(x)
         x += box
+    crowded = box < 0.13
+    over += 0.1 * crowded
     handles = [
         Patch(facecolor=TRAINED, edgecolor="0.3", label="trained"),
         Patch(facecolor=FROZEN, edgecolor="0.3", label="frozen"),
@@ -35,7 +37,9 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     for stage, group in parts.groupby("stage"):
         middle = (places[group.index[0]] + places[group.index[-1]] + box) / 2
         name = {0: "stem", -1: "head"}.get(stage, f"stage {stage}")
-        ax.text(middle, made.top - over + 0.06, name, ha="center", va="bottom", fontsize=6.5, color="0.3")
+        # Where boxes are narrow, the names of single ones stand above the others.
+        raised = 0.1 if stage in (0, -1) and crowded else 0.0
+        ax.text(middle, made.top - over + 0.06 + raised, name, ha="center", va="bottom", fontsize=6.5, color="0.3")
     for row, blocks in enumerate(settings):
         mine = table[table["blocks"] == blocks].reset_index(drop=True)
         bottom = made.top - over - (row + 1) * high - row * apart

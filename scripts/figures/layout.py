@@ -19,6 +19,8 @@ from matplotlib.textpath import TextPath
 FOOTER_POINTS = 6.2
 # Room for the name and the numbers of a y axis, between two panels (the numbers of the right one), and at the right edge.
 LEFT, GAP, RIGHT = 0.48, 0.36, 0.16
+# The least width of a panel of accuracies that can be read.
+NARROWEST = 1.05
 # Room above a panel for its title, below it for the numbers of the x axis, and for that axis's name.
 OVER, UNDER, NAME = 0.23, 0.19, 0.14
 

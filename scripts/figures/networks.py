@@ -61,6 +61,9 @@ def draw_shares(table: pd.DataFrame, experiment: dict[str, Any]) -> Figure:
     width, gap = style.figure_width(), 0.3
     wide = (width - LEFT - RIGHT - gap) / 2
     high = min(2.2, 0.8 * wide)
+    size = style.label_size("axes.titlesize")
+    titles = {name: wrap_text(title, wide - 0.3, size) for name, title in PANELS.items()}
+    over = OVER + 0.12 * (max(map(len, titles.values())) - 1)
     ways = style.present(table, THROUGH, "through") if "through" in table else [""]
     lines = [(role, way) for way in ways for role in style.present(table, ROLE_LOOKS, "role")]
     handles = [
@@ -75,19 +78,19 @@ def draw_shares(table: pd.DataFrame, experiment: dict[str, Any]) -> Figure:
     )
     if ways != [""]:
         words += " All weights: convolutions and head of the trained blocks, by EK-FAC (kronfluence)."
-    made = style.canvas(width, OVER + high + UNDER + NAME, legend.height(width), footer(experiment, "influence", words))
-    for column, (queries, title) in enumerate(PANELS.items()):
+    made = style.canvas(width, over + high + UNDER + NAME, legend.height(width), footer(experiment, "influence", words))
+    for column, (queries, title) in enumerate(titles.items()):
         x = LEFT + column * (wide + gap)
-        ax = made.axes(x, made.top - OVER - high, wide, high)
+        ax = made.axes(x, made.top - over - high, wide, high)
         part = table[table["queries"] == queries]
         for role, way in lines:
             mine = part[(part["role"] == role) & ((part["through"] == way) if way else True)]
             ax.plot(mine["rank"], 100 * mine["same_class_share"], **_look(role, way))
         ax.axhline(100 * part["chance"].iloc[0], color="0.6", linestyle=":", linewidth=1.0, zorder=2)
         ax.set(xlim=(0, part["rank"].max() + 1), ylim=(0, 100), xlabel="influence rank")
-        style.set_title(ax, title)
+        style.set_title(ax, *title)
         ax.set_xticks([1, *range(20, part["rank"].max() + 1, 20)])
-        made.letter(0.04 if column == 0 else x - 0.2, made.top - OVER, "ab"[column])
+        made.letter(0.04 if column == 0 else x - 0.2, made.top - over, "ab"[column])
         if column == 0:
             ax.set_ylabel("same class (%)")
         else:

@@ -30,6 +30,7 @@ from figures.footer import blocks_in_words, footer, name_of, off_protocol, point
 from figures.layout import (
     LEFT,
     NAME,
+    NARROWEST,
     OVER,
     UNDER,
     Legend,
@@ -400,7 +401,7 @@ def draw_comparison(
     accuracy, delta = (table[table["quantity"] == quantity] for quantity in ("accuracy", "delta"))
     lines, width = drawn_lines(table, experiment, lines, x), figure_width()
     targets, compared = present(accuracy, experiment["targets"]), present(delta, experiment["targets"])
-    columns = min(most_columns(width, 1.3), len(targets) + bool(compared))
+    columns = min(most_columns(width, NARROWEST), len(targets) + bool(compared))
     places = place_panels(width, len(targets), columns, tail=bool(compared))
     panels, tail = (places[:-1], places[-1]) if compared else (places, None)
     rows = panels[-1].row + 1
