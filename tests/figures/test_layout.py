@@ -1,5 +1,7 @@
 """Panels in rows, measured and wrapped text, names at the ends of lines."""
 
+import itertools
+
 import pytest
 
 from figures import style
@@ -23,7 +25,7 @@ def test_rows_are_filled_from_edge_to_edge(count, columns, tail):
         assert row[0].left == pytest.approx(LEFT)
         assert row[-1].left + row[-1].width == pytest.approx(5.5 - RIGHT)
         assert [place.first for place in row] == [True] + [False] * (len(row) - 1)
-        for place, after in zip(row, row[1:], strict=False):
+        for place, after in itertools.pairwise(row):
             assert after.left - (place.left + place.width) >= GAP - 1e-9
     assert max(map(len, rows)) <= columns
     assert all(len(row) == columns for row in rows[:-2])
@@ -51,7 +53,7 @@ def test_names_are_moved_apart_and_keep_their_order():
     order = sorted(range(5), key=values.__getitem__)
     assert sorted(range(5), key=placed.__getitem__) == order
     inorder = [placed[index] for index in order]
-    assert all(b - a >= 0.1 - 1e-6 for a, b in zip(inorder, inorder[1:], strict=False))
+    assert all(b - a >= 0.1 - 1e-6 for a, b in itertools.pairwise(inorder))
     assert min(placed) >= 0.05 - 1e-6
     assert max(placed) <= 0.95 + 1e-6
     assert placed[2] == pytest.approx(0.1)  # nothing is near
