@@ -158,7 +158,7 @@ class Legend:
     def height(self, inches: float) -> float:
         """Inches that the legend takes in this width, with the room around it."""
         rows = math.ceil(len(self.handles) / self.columns(inches)) + bool(self.title)
-        return 0.07 + (1.4 * rows) * label_size("legend.fontsize") / 72
+        return 0.08 + (1.31 * rows) * label_size("legend.fontsize") / 72
 
 
 def canvas(width: float, panels: float, legend: float, footer: str) -> Canvas:
