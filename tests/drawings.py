@@ -1,0 +1,194 @@
+"""Figures drawn from made-up tables, and what tests ask of them."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from advtransfer.artefacts import save_table
+from advtransfer.tables.accuracy import ROW_COLUMNS, compare
+from experiments import selections
+from figures import epsilon, fig1, fig2, fig3, fig4, fig5, fig6, fig7, fig9, fig10, networks, style
+
+FROM_ROWS = {"fig2": fig2, "fig3": fig3, "fig4": fig4, "fig5": fig5, "fig10": fig10, "epsilon": epsilon}
+
+
+def an_experiment(**changes) -> dict:
+    targets = changes.get("targets", ["leaves", "stones"])
+    return {
+        "name": "trial",
+        "protocol": "short",
+        "sources": {"natural": "plain", "robust": "l2", "linf_small": "small", "linf_large": "large"},
+        "targets": targets,
+        "labels": {
+            "plain": "natural",
+            "l2": "L2",
+            "small": "L∞ 2",
+            "large": "L∞ 4",
+            "leaves": "Leaves",
+            "stones": "Stones",
+        },
+        "sizes": {target: [[100, 3], [200, 3], [400, 3]] for target in targets},
+        "epochs": dict.fromkeys(
+            map(str, [*range(100, 600, 100), *(100 * 2**power for power in range(11)), 50_000, 52_000, 73_257]), 20
+        ),
+        "cell_seeds": [],
+        "resolution": None,
+        "blocks": [0, 1, 3, 9],
+        "fig3": {"images": 400, "epochs": [1, 11, 20]},
+        "epsilon": {
+            "sources": [
+                {"source": "plain", "norm": None, "epsilon": 0.0},
+                {"source": "l2", "norm": "l2", "epsilon": 0.5},
+                {"source": "small", "norm": "linf", "epsilon": 2 / 255},
+                {"source": "large", "norm": "linf", "epsilon": 4 / 255},
+            ],
+            "images": [100, 400],
+        },
+        "figures": selections(targets),
+        "bands": "t",
+        "rows": None,
+        "seeds_per_job": [[1000, 5]],
+    } | changes
+
+
+def rows_of(experiment: dict) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    lines = [
+        [
+            "short",
+            source,
+            target,
+            blocks,
+            images,
+            seed,
+            epoch,
+            0.5 + rng.uniform(0, 0.3) + epoch / 100,
+            1.0,
+            0.1,
+            0.1,
+            2.0,
+        ]
+        for source in experiment["sources"].values()
+        for target in experiment["targets"]
+        for blocks in experiment["blocks"]
+        for images, models in experiment["sizes"][target]
+        for seed in range(models)
+        for epoch in (1, 11, 20)
+    ]
+    return pd.DataFrame(lines, columns=ROW_COLUMNS)
+
+
+def table_of(figure: str, rows: pd.DataFrame, experiment: dict, folder: Path) -> pd.DataFrame:
+    """A figure's table as it is read."""
+    save_table(folder / f"{figure}.csv", compare(rows, experiment, figure))
+    return style.read_table(str(folder / f"{figure}.csv"))
+
+
+def drawing(figure: str, rows: pd.DataFrame, experiment: dict, folder: Path, width: float = style.WIDTH) -> plt.Figure:
+    style.set_theme({}, width)
+    mine = {**experiment, "figures": {figure: experiment["figures"][figure]}}
+    drawn = FROM_ROWS[figure].draw(table_of(figure, rows, experiment, folder), mine)
+    drawn.canvas.draw()
+    return drawn
+
+
+def panel(figure: plt.Figure, title: str, which: int = 0) -> plt.Axes:
+    return [ax for ax in figure.axes if ax.get_title() == title][which]
+
+
+def lines_of(ax: plt.Axes) -> dict[str, plt.Line2D]:
+    return {line.get_label(): line for line in ax.get_lines() if not line.get_label().startswith("_")}
+
+
+def ticks_of(axis) -> list[str]:
+    return [label.get_text() for label in axis.get_ticklabels() if label.get_text()]
+
+
+def texts_of(figure: plt.Figure) -> str:
+    return "\n".join(text.get_text() for text in figure.texts)
+
+
+LOOKED = {
+    "target": "leaves",
+    "images": 60,
+    "blocks": 3,
+    "seed": 7,
+    "sources": {"natural": "plain", "robust": "l2"},
+    "pinv_rcond": 0.05,
+    "damping": 0,
+    "self_influence": "excluded",
+    "test_images": 30,
+}
+NETWORKS_EXPERIMENT = {
+    "name": "trial",
+    "protocol": "short",
+    "sources": {"natural": "plain", "robust": "l2"},
+    "targets": ["leaves"],
+    "labels": {"plain": "natural", "l2": "L2, ε = 3", "leaves": "Leaves"},
+    "influence": LOOKED,
+    "visualisation": {**LOOKED, "blocks": 0, "units": [3, 9], "steps": 10, "step_size": 2},
+}
+NAMES = ["oak", "a class with a long name", "ash", "elm", "yew", "fir", "fig", "bay", "box", "asp"]
+SHORTENED = [NAMES[0], "a class wi…", *NAMES[2:]]
+
+
+def pictures():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (3, 10, 3, 8, 8), dtype=np.uint8)
+    labels = [list(range(10)), [0, 1, 2, 3, 4, 9, 9, 9, 9, 9], [9] * 10]
+    return {"images": images}, {"rows": ["test image", "robust", "natural"], "labels": labels, "class_names": NAMES}
+
+
+def influence_matrices():
+    rng = np.random.default_rng(0)
+    arrays = {
+        f"{role}_{queries}": rng.standard_normal((rows, 60)).astype(np.float32)
+        for role in ("robust", "natural")
+        for queries, rows in (("train", 60), ("test", 30))
+    }
+    edges = {"train": [0.1 * (1 + i) for i in range(10)], "test": [0.05, *(0.15 + 0.1 * i for i in range(8)), 1.0]}
+    return arrays, {"edges": edges, "sizes": {"train": 60, "test": 30}, "class_names": NAMES}
+
+
+def visualisations():
+    rng = np.random.default_rng(0)
+    arrays = {"starts": rng.random((3, 3, 32, 32), dtype=np.float32)}
+    for role in ("natural", "robust"):
+        arrays[f"{role}_images"] = rng.random((2, 3, 3, 32, 32), dtype=np.float32)
+        arrays[f"{role}_activations"] = np.stack([np.zeros((2, 3)), np.full((2, 3), 4.5)], -1).astype(np.float32)
+    return arrays, {"starts": ["photograph 1", "photograph 2", "noise"]}
+
+
+def shares(ways=("",)):
+    lines = [
+        [queries, role, rank, share / rank, 30, 60, 0.1, way]
+        for way in ways
+        for queries in ("train", "test")
+        for role, share in (("robust", 0.8), ("natural", 0.5))
+        for rank in range(1, 60)
+    ]
+    columns = ["queries", "role", "rank", "same_class_share", "query_images", "train_images", "chance", "through"]
+    table = pd.DataFrame(lines, columns=columns)
+    return table if ways != ("",) else table.drop(columns="through")
+
+
+def schematic():
+    lines = []
+    for blocks in (0, 3):
+        parts = [("conv1", 0), *((f"layer{1 + i // 4}.{i % 4}", 1 + i // 4) for i in range(8)), ("fc", -1)]
+        for index, (part, stage) in enumerate(parts):
+            trained = 1_000_000 if index >= len(parts) - 1 - blocks else 0
+            lines.append([blocks, part, stage, 1_000_000, trained])
+    return pd.DataFrame(lines, columns=["blocks", "part", "stage", "parameters", "trained"])
+
+
+OF_NETWORKS = {
+    "fig1": lambda: fig1.draw(visualisations(), NETWORKS_EXPERIMENT),
+    "fig6": lambda: fig6.draw(pictures(), NETWORKS_EXPERIMENT),
+    "fig7": lambda: fig7.draw(influence_matrices(), NETWORKS_EXPERIMENT),
+    "fig8": lambda: networks.draw_shares(shares(), NETWORKS_EXPERIMENT),
+    "influence_all": lambda: networks.draw_shares(shares(("head", "all weights")), NETWORKS_EXPERIMENT),
+    "fig9": lambda: fig9.draw(schematic(), NETWORKS_EXPERIMENT),
+}
