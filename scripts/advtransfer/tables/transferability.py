@@ -1,5 +1,6 @@
 """The tables of the study of adversarial and knowledge transferability (Liang et al. 2021)."""
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -37,4 +38,6 @@ def synthetic(files: Iterable[str | Path], bands: str) -> pd.DataFrame:
 
 
 def _rank_correlation(rows: pd.DataFrame, quantity: str) -> float:
+    if rows[quantity].nunique() < 2:
+        return math.nan
     return rows["perturbation"].rank().corr(rows[quantity].rank())
