@@ -28,9 +28,10 @@ rule figure:
                 **config["style"].get(wildcards.figure, {}),
             }
         ),
+        width=config["width_inches"],
         code=lambda wildcards: code_of("figure.py", f"figures/{wildcards.figure}.py"),
     shell:
         "python scripts/figure.py --figure {wildcards.figure:q} --table {input.table:q} --experiment {params.experiment:q}"
-        " --caption {params.caption:q} --style {params.style:q} --code {params.code:q}"
+        " --caption {params.caption:q} --style {params.style:q} --width {params.width:q} --code {params.code:q}"
         " --pdf {output.pdf:q} --png {output.png:q}"
         f"{LOGGED}"

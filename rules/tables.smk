@@ -26,10 +26,8 @@ rule table:
         rows=lambda wildcards: inputs.experiment_rows(
             EXPERIMENT, wildcards.experiment, wildcards.figure
         ),
-        # The values that the paper prints, which only table 5 shows beside ours.
-        published=lambda wildcards: (
-            "resources/published/table5.csv" if wildcards.figure == "table5" else []
-        ),
+        # The means that the paper prints, where they are shown beside ours.
+        printed=lambda wildcards: inputs.printed_files(EXPERIMENT, wildcards.figure),
     output:
         table="results/tables/{experiment}/{figure}.csv",
         hash="results/tables/{experiment}/{figure}.csv.sha256",
@@ -65,7 +63,7 @@ rule table5:
         "../envs/figures.yaml"
     params:
         experiment=lambda wildcards: shown("table5"),
-        epochs=lambda wildcards: as_json(resolve.planned_epochs(config, EXPERIMENT)),
+        epochs=lambda wildcards: as_json(EXPERIMENT["epochs"]),
         code=code_of("table5.py"),
     shell:
         "python scripts/table5.py --table {input.table:q} --experiment {params.experiment:q} --epochs {params.epochs:q}"

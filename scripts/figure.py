@@ -20,16 +20,18 @@ def main() -> None:
     parser.add_argument(
         "--style", type=json.loads, default={}, help="matplotlib rcParams as JSON, over the project's own"
     )
+    parser.add_argument("--width", type=float, default=style.WIDTH, help="of the figure, inches")
     parser.add_argument("--code", required=True, help="hash of the code, kept in the PNG")
     parser.add_argument("--pdf", required=True, help="figure to write")
     parser.add_argument("--png", required=True, help="the same figure to write as PNG")
     arguments = parser.parse_args()
-    style.set_theme(arguments.style)
+    style.set_theme(arguments.style, arguments.width)
     pictures = Path(arguments.table).suffix == ".safetensors"
     table = load_arrays(arguments.table) if pictures else style.read_table(load_csv(arguments.table))
     draw = importlib.import_module(f"figures.{arguments.figure}").draw
     figure = draw(table, arguments.experiment)
     settings = {"experiment": arguments.experiment, "caption": arguments.caption, "style": arguments.style}
+    settings["width_inches"] = arguments.width
     provenance = made_of(settings, arguments.code, {"table": content_hash(arguments.table)})
     style.save_figure(figure, arguments.pdf, arguments.png, arguments.caption, provenance)
 

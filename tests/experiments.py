@@ -53,6 +53,7 @@ def an_experiment(models: int = 4, targets: tuple[str, ...] = ("leaves", "stones
         "sizes": {target: [[100, models], [200, models]] for target in targets},
         "cell_seeds": [],
         "resolution": None,
+        "epochs": {"100": 20, "200": 20},
         "blocks": [0, 1, 3, 9],
         "fig3": {"images": 200, "epochs": [1, 11, 20]},
         "figures": selections(targets),

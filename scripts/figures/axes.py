@@ -4,48 +4,49 @@ import math
 from collections.abc import Iterable, Sequence
 
 import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from figures.layout import points, text_width
+
 
 def format_x(ax: Axes, values: Iterable[int], label: str) -> None:
-    """A log2 axis with a tick at every value and plain labels: rotated where they are many, thinned where they touch."""
+    """A log2 axis with a tick at every value and plain labels, at as many of them as stand side by side; the first and the last always."""
     values = sorted(set(values))
     margin = _margin(values)
     ax.set_xscale("log", base=2)
     ax.set_xlim(values[0] / 2**margin, values[-1] * 2**margin)
     inches = ax.get_position().width * ax.get_figure().get_figwidth()
-    level = labels_fit(values, inches)
-    # A line of text turned by 60 degrees takes its height / sin(60) along the axis.
-    pitch = 1.2 * points(matplotlib.rcParams["xtick.labelsize"]) / math.sin(math.radians(60))
-    shown, end = set(), -math.inf
-    for value in values:
-        place = math.log2(value) * _points_per_doubling(values, inches)
-        if level or place - end >= pitch:
-            shown.add(value)
-            end = place
+    shown = labelled(values, inches)
     ax.xaxis.set_major_locator(FixedLocator(values))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(value):,}" if round(value) in shown else ""))
-    if not level:
-        plt.setp(ax.get_xticklabels(), rotation=60, ha="right", rotation_mode="anchor")
     ax.set_xlabel(label)
 
 
-def labels_fit(values: Iterable[int], inches: float) -> bool:
-    """Whether the labels of a log2 axis of this width stand side by side without being turned."""
+def labelled(values: Iterable[int], inches: float) -> set[int]:
+    """Which values of a log2 axis of this width have labels: all that fit, or evenly every so many; the first and the last always."""
+    values = sorted(set(values))
+    best: tuple[int, int, set[int]] = (0, 0, set())
+    for step in range(1, len(values) + 1):
+        regular = values[::step]
+        shown = [value for value in regular if value == values[0] or labels_fit([value, values[-1]], inches, values)]
+        shown += [values[-1]] * (values[-1] not in shown)
+        if labels_fit(shown, inches, values):
+            # Of equally many, those at even distances.
+            best = max(best, (len(shown), regular == shown, set(shown)), key=lambda choice: choice[:2])
+    return best[2] or {values[0]}
+
+
+def labels_fit(values: Iterable[int], inches: float, among: Iterable[int] | None = None) -> bool:
+    """Whether the labels of a log2 axis of this width stand side by side. among: all values that the axis has, these by default."""
     values = sorted(set(values))
     size = points(matplotlib.rcParams["xtick.labelsize"])
-    widths = [0.62 * size * len(f"{value:,}") for value in values]
-    gaps = np.diff(np.log2(values)) * _points_per_doubling(values, inches)
-    return all(gap > (left + right) / 2 + 3 for gap, left, right in zip(gaps, widths, widths[1:], strict=False))
-
-
-def room_below(level: bool) -> float:
-    """Inches below an axis for its labels, level or turned, and its name."""
-    return 0.45 if level else 0.62
+    widths = [72 * text_width(f"{value:,}", size) for value in values]
+    per_doubling = _points_per_doubling(sorted(set(among or values)), inches)
+    gaps = np.diff(np.log2(values)) * per_doubling
+    return all(gap > (left + right) / 2 + 4 for gap, left, right in zip(gaps, widths, widths[1:], strict=False))
 
 
 def _margin(values: Sequence[int]) -> float:
@@ -57,25 +58,18 @@ def _points_per_doubling(values: Sequence[int], inches: float) -> float:
     return 72 * inches / (math.log2(values[-1] / values[0]) + 2 * _margin(values))
 
 
-def points(size: float | str) -> float:
-    """A font size in points, such as 8 or "small"."""
-    from matplotlib.font_manager import FontProperties
+def format_accuracy(ax: Axes, lows: Iterable[float], highs: Iterable[float], least: int = 20) -> None:
+    """A percent axis: limits rounded outward to labelled ticks, within 0 and 100, and at least `least` points apart.
 
-    return FontProperties(size=size).get_size_in_points()
-
-
-def format_accuracy(ax: Axes, lows: Iterable[float], highs: Iterable[float]) -> None:
-    """A percent axis: limits rounded outward to labelled ticks, within 0 and 100, and at least 20 points apart.
-
-    So a panel uses its height, and a gap of a point never fills it.
+    So a panel uses its height, and a gap of a point never fills it. At most five intervals: panels are small.
     """
     lowest, highest = 100 * min(lows) + 1e-7, 100 * max(highs) - 1e-7
     for step in (5, 10, 20):
         low = max(0, step * math.floor(lowest / step))
         high = min(100, step * math.ceil(highest / step))
-        if high - low < 20:
-            low, high = (high - 20, high) if high >= 20 else (0, 20)
-        if (high - low) / step <= 6:
+        if high - low < least:
+            low, high = (high - least, high) if high >= least else (0, least)
+        if (high - low) / step <= 5:
             break
     pad = 0.03 * (high - low)  # half of a marker at the edge
     ax.set_ylim((low - pad) / 100, (high + pad) / 100)
@@ -87,7 +81,7 @@ def format_accuracy(ax: Axes, lows: Iterable[float], highs: Iterable[float]) -> 
 def format_delta(ax: Axes) -> None:
     """An axis in percentage points with a line at zero."""
     ax.axhline(0, color="0.25", linewidth=0.9, zorder=1)
-    ax.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
+    ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     ax.yaxis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{100 * value:+.4g}".replace("-", "\N{MINUS SIGN}") if round(value, 9) else "0")
     )

@@ -13,13 +13,18 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     """A row for each setting: the network from the image to the logits, its trained parts coloured."""
     settings = sorted(table["blocks"].unique())
     parts = table[table["blocks"] == settings[0]].reset_index(drop=True)
-    box, gap, stage_gap, high, apart, left = 0.26, 0.07, 0.2, 0.42, 0.3, 1.3
+    width, left, over, high, apart = style.figure_width(), 1.12, 0.2, 0.3, 0.16
+    stages = list(parts["stage"])
+    # In widths of a box: the gap before each of them, wider where a stage begins.
+    gaps = [0.75 if index and stage != stages[index - 1] else 0.25 for index, stage in enumerate(stages)]
+    box = (width - left - 0.2) / (len(stages) + sum(gaps))
     places, x = [], left
-    for index, stage in enumerate(parts["stage"]):
-        x += stage_gap if index and stage != parts["stage"][index - 1] else gap
+    for gap in gaps:
+        x += gap * box
         places.append(x)
         x += box
-    width, over = x + 0.2, 0.25
+    crowded = box < 0.13
+    over += 0.1 * crowded
     handles = [
         Patch(facecolor=TRAINED, edgecolor="0.3", label="trained"),
         Patch(facecolor=FROZEN, edgecolor="0.3", label="frozen"),
@@ -32,7 +37,9 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     for stage, group in parts.groupby("stage"):
         middle = (places[group.index[0]] + places[group.index[-1]] + box) / 2
         name = {0: "stem", -1: "head"}.get(stage, f"stage {stage}")
-        ax.text(middle, made.top - over + 0.06, name, ha="center", va="bottom", fontsize=7, color="0.3")
+        # Where boxes are narrow, the names of single ones stand above the others.
+        raised = 0.1 if stage in (0, -1) and crowded else 0.0
+        ax.text(middle, made.top - over + 0.06 + raised, name, ha="center", va="bottom", fontsize=6.5, color="0.3")
     for row, blocks in enumerate(settings):
         mine = table[table["blocks"] == blocks].reset_index(drop=True)
         bottom = made.top - over - (row + 1) * high - row * apart
@@ -44,10 +51,12 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
         )
         for place, part in zip(places, mine.itertuples(index=False), strict=True):
             colour = TRAINED if part.trained else FROZEN
-            ax.add_patch(Rectangle((place, bottom), box, high, facecolor=colour, edgecolor="0.3", linewidth=0.7))
+            ax.add_patch(Rectangle((place, bottom), box, high, facecolor=colour, edgecolor="0.3", linewidth=0.5))
         label = "head only" if blocks == 0 else f"{blocks} block{'' if blocks == 1 else 's'}"
-        ax.text(left - 0.2, middle + 0.02, label, ha="right", va="bottom", fontsize=8, fontweight="bold")
-        ax.text(left - 0.2, middle - 0.02, amount(mine["trained"].sum()), ha="right", va="top", fontsize=7, color="0.3")
+        ax.text(left - 0.14, middle + 0.02, label, ha="right", va="bottom", fontsize=7, fontweight="bold")
+        ax.text(
+            left - 0.14, middle - 0.02, amount(mine["trained"].sum()), ha="right", va="top", fontsize=6.5, color="0.3"
+        )
     made.legend(0, width, legend)
     return made.figure
 

@@ -21,6 +21,14 @@ def present(table: pd.DataFrame, names: Iterable[str], column: str = "target") -
     return [name for name in names if (table[column] == name).any()]
 
 
+def off_protocol(table: pd.DataFrame) -> pd.Series:
+    """Which lines of a table are of models that had other epochs than the protocol's [rows of table]; figures draw them faint."""
+    if "planned_epochs" not in table:
+        return pd.Series(False, index=table.index)
+    other = table["run_epochs"] != table["planned_epochs"].astype(str)
+    return ((table["models"] > 0) & other).astype(bool)
+
+
 def footer(table: pd.DataFrame, experiment: dict[str, Any], x: str = "images") -> str:
     """What every figure says of itself: experiment, protocol, models, bands, what is missing, unequal training."""
     drawn = table[table["quantity"].isin(["accuracy", "delta"])]
@@ -37,10 +45,17 @@ def footer(table: pd.DataFrame, experiment: dict[str, Any], x: str = "images") -
     at = ""
     if x == "epoch":
         at = f" at {' and '.join(f'{images:,}' for images in sorted(drawn['images'].unique()))} training images"
+    faint = describe_faint(drawn)
     lines = [
-        f"Experiment: {experiment['name']}; protocol: {experiment['protocol']}; {sum(models.values()):,} models{at}, "
-        f"{per_point} per point. {describe_intervals(table, experiment, counts, x)}"
+        f"Experiment: {experiment['name']}; protocol: {experiment['protocol']}{' except where faint' if faint else ''}; "
+        f"{sum(models.values()):,} models{at}, {per_point} per point. {describe_intervals(table, experiment, counts, x)}"
     ]
+    if faint:
+        lines.append(faint)
+    if (table["quantity"] == "printed").any():
+        lines.append(
+            "Hollow: the means that the paper prints in its Table 5, of its own ImageNet sources and protocol."
+        )
     if any(selection["epoch"] == "best" for selection in experiment["figures"].values()):
         lines.append("Each model counts with its best evaluated epoch on the test set, which flatters all of them.")
     missing = describe_missing(table, experiment, x)
@@ -54,6 +69,23 @@ def footer(table: pd.DataFrame, experiment: dict[str, Any], x: str = "images") -
         if mixed:
             lines.append(f"Models compared after different numbers of epochs: {'; '.join(mixed)}.")
     return "\n".join(lines)
+
+
+def describe_faint(drawn: pd.DataFrame) -> str:
+    """The sentence on lines whose models had other epochs than the protocol's; empty where there are none."""
+    off = drawn[off_protocol(drawn)]
+    if off.empty:
+        return ""
+    phrases = []
+    for planned, group in off.groupby("planned_epochs"):
+        ended = sorted({int(epoch) for text in group["run_epochs"] for epoch in text.split()} - {planned})
+        epochs = _either(ended) if len(ended) <= 3 else f"{ended[0]} to {ended[-1]}"
+        sizes, others = set(group["images"]), set(drawn["images"]) - set(off["images"])
+        where = _places(sorted(sizes), "images")
+        if len(sizes) > 3 and (not others or max(others) < min(sizes)) and off["planned_epochs"].nunique() == 1:
+            where = f"{min(sizes):,} images and more"
+        phrases.append(f"{epochs} in place of {planned} (at {where})")
+    return f"Faint: runs that ended after other epochs than the protocol's: {'; '.join(phrases)}."
 
 
 def points_only(table: pd.DataFrame, experiment: dict[str, Any], x: str) -> bool:
@@ -83,10 +115,10 @@ def describe_intervals(table: pd.DataFrame, experiment: dict[str, Any], counts: 
 def describe_missing(table: pd.DataFrame, experiment: dict[str, Any], x: str) -> list[str]:
     """Phrases for the cells without any model, the widest first: block counts, sources, targets, single points."""
     keys = ["source", "blocks", "target", "x"]
-    cells = table[(table["minus_source"] == "") & (table["quantity"] != "delta")].copy()
+    cells = table[(table["minus_source"] == "") & ~table["quantity"].isin(["delta", "printed"])].copy()
     cells["x"] = x_of(cells, x)
     gone = cells[(cells["quantity"] == "missing") & (cells["models"] == 0)]
-    drawn = table[table["quantity"] != "missing"]
+    drawn = table[~table["quantity"].isin(["missing", "printed"])]
     have = {(row.source, row.blocks, row.target, row.x) for row in cells[cells["models"] > 0].itertuples(index=False)}
     for row in drawn.assign(x=x_of(drawn, x)).itertuples(index=False):
         have.add((row.source, row.blocks, row.target, row.x))

@@ -10,9 +10,13 @@ from matplotlib.lines import Line2D
 
 from figures import style
 from figures.footer import name_of
+from figures.layout import LEFT, NAME, OVER, RIGHT, UNDER, Canvas, wrap_text
 
 # The paper's Fig. 8: robust red and solid, natural black and dashed.
 ROLE_LOOKS = {"robust": {"color": "#c1272d", "linestyle": "-"}, "natural": {"color": "black", "linestyle": "--"}}
+
+# Of the words under a picture.
+PICTURE_POINTS = 6.0
 
 THROUGH = {"head": {"alpha": 0.4, "linewidth": 1.0}, "all weights": {"linewidth": 1.5}}
 PANELS = {"train": "training images as queries", "test": "test images as queries"}
@@ -54,8 +58,12 @@ def draw_shares(table: pd.DataFrame, experiment: dict[str, Any]) -> Figure:
 
     Where the table tells what influence goes through (column `through`), the head's lines are pale and thin.
     """
-    high, wide, left, gap, over, under = 2.2, 2.9, 0.62, 0.3, 0.28, 0.5
-    width = left + 2 * wide + gap + 0.15
+    width, gap = style.figure_width(), 0.3
+    wide = (width - LEFT - RIGHT - gap) / 2
+    high = min(2.2, 0.8 * wide)
+    size = style.label_size("axes.titlesize")
+    titles = {name: wrap_text(title, wide - 0.3, size) for name, title in PANELS.items()}
+    over = OVER + 0.12 * (max(map(len, titles.values())) - 1)
     ways = style.present(table, THROUGH, "through") if "through" in table else [""]
     lines = [(role, way) for way in ways for role in style.present(table, ROLE_LOOKS, "role")]
     handles = [
@@ -70,18 +78,19 @@ def draw_shares(table: pd.DataFrame, experiment: dict[str, Any]) -> Figure:
     )
     if ways != [""]:
         words += " All weights: convolutions and head of the trained blocks, by EK-FAC (kronfluence)."
-    made = style.canvas(width, high + over + under, legend.height(width), footer(experiment, "influence", words))
-    for column, (queries, title) in enumerate(PANELS.items()):
-        x = left + column * (wide + gap)
+    made = style.canvas(width, over + high + UNDER + NAME, legend.height(width), footer(experiment, "influence", words))
+    for column, (queries, title) in enumerate(titles.items()):
+        x = LEFT + column * (wide + gap)
         ax = made.axes(x, made.top - over - high, wide, high)
         part = table[table["queries"] == queries]
         for role, way in lines:
             mine = part[(part["role"] == role) & ((part["through"] == way) if way else True)]
             ax.plot(mine["rank"], 100 * mine["same_class_share"], **_look(role, way))
         ax.axhline(100 * part["chance"].iloc[0], color="0.6", linestyle=":", linewidth=1.0, zorder=2)
-        ax.set(xlim=(0, part["rank"].max() + 1), ylim=(0, 100), xlabel="influence rank", title=title)
+        ax.set(xlim=(0, part["rank"].max() + 1), ylim=(0, 100), xlabel="influence rank")
+        style.set_title(ax, *title)
         ax.set_xticks([1, *range(20, part["rank"].max() + 1, 20)])
-        made.letter(x - 0.5 if column == 0 else x - 0.2, made.top - over, "ab"[column])
+        made.letter(0.04 if column == 0 else x - 0.2, made.top - over, "ab"[column])
         if column == 0:
             ax.set_ylabel("same class (%)")
         else:
@@ -104,6 +113,14 @@ def show_picture(ax: Axes, image: np.ndarray) -> None:
     ax.set(xticks=[], yticks=[])
     for spine in ax.spines.values():
         spine.set_linewidth(0.5)
+
+
+def write_lines(made: Canvas, right: float, middle: float, text: str, inches: float) -> None:
+    """Up to four lines of text that end at `right`, around a height, wrapped into a width in inches."""
+    size = style.label_size("axes.labelsize")
+    # What stands in brackets begins a line.
+    lines = [line for part in text.replace(" (", "\n(").split("\n") for line in wrap_text(part, inches, size)]
+    made.text(right, middle, "\n".join(lines[:4]), ha="right", va="center", fontsize=size, linespacing=1.1)
 
 
 def shorten(name: str, longest: int = 11) -> str:

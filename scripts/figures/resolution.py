@@ -1,7 +1,6 @@
 """Draw robust minus natural against the target's own resolution (beyond the paper)."""
 
-import math
-
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -9,6 +8,9 @@ from matplotlib.lines import Line2D
 from figures import style
 from figures.axes import format_delta, format_x, share_y
 from figures.epsilon import SIZES
+from figures.layout import NAME, OVER, UNDER, most_columns, place_panels, stack
+
+NARROWEST = 1.3
 
 
 def draw(table: pd.DataFrame, experiment: dict) -> Figure:
@@ -17,26 +19,24 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     targets = style.present(delta, experiment["targets"])
     sizes = [images for images in experiment["resolution"]["images"] if (delta["images"] == images).any()]
     looks = style.target_looks(experiment["targets"])
-
-    columns = min(len(targets), 3)
-    rows = math.ceil(len(targets) / columns)
-    width, high, left, gap, over, under = 5.5, 1.7, 0.62, 0.25, 0.28, 0.5
-    wide = min(2.25, (width - left - 0.15 - (columns - 1) * gap) / columns)
     look = {images: SIZES[index % len(SIZES)] for index, images in enumerate(sizes)}
+
+    width = style.figure_width()
+    places = place_panels(width, len(targets), min(len(targets), most_columns(width, NARROWEST)))
+    high = float(np.clip(0.7 * places[0].width, 1.1, 1.7))
+    rows = [(OVER, high, UNDER + NAME)] * (places[-1].row + 1)
     legend = style.Legend(
         [
             Line2D([], [], color=style.shaded("#666666", shade), marker=marker, label=f"{images:,} training images")
             for images, (marker, shade) in look.items()
         ]
     )
-    made = style.canvas(
-        width, rows * (high + over + under), legend.height(width), style.footer(*_told_apart(table, experiment))
-    )
+    words = style.footer(*_told_apart(table, experiment))
+    made = style.canvas(width, sum(map(sum, rows)), legend.height(width), words)
+    bottoms = stack(made.top, rows)
     panels = []
-    for index, target in enumerate(targets):
-        row, column = divmod(index, columns)
-        y = made.top - (row + 1) * (high + over) - row * under
-        ax = made.axes(left + column * (wide + gap), y, wide, high)
+    for place, target in zip(places, targets, strict=True):
+        ax = made.axes(place.left, bottoms[place.row], place.width, high)
         mine = table[table["target"] == target]
         for images, (marker, shade) in look.items():
             part = mine[(mine["quantity"] == "delta") & (mine["images"] == images)]
@@ -47,11 +47,9 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
                 style.draw_line(ax, part, part["pixels"], color=colour, marker=marker, linestyle="-")
         format_delta(ax)
         format_x(ax, mine["pixels"], "resolution of the target (pixels)")
-        ax.set_title(style.name_of(experiment, target), pad=4)
-        if column == 0:
+        style.set_title(ax, style.name_of(experiment, target))
+        if place.first:
             ax.set_ylabel("robust \N{MINUS SIGN} natural (points)")
-        else:
-            ax.tick_params(labelleft=False)
         panels.append(ax)
     share_y(panels)
     made.legend(0, width, legend)

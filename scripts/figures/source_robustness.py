@@ -1,6 +1,7 @@
 """Draw how robust the sources are: accuracy on their own test images against the epsilon of the attack."""
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
@@ -8,6 +9,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 from advtransfer.errors import InputError
 from figures import style
 from figures.axes import epsilon_text, format_accuracy
+from figures.layout import NAME, OVER, UNDER, most_columns, place_panels, stack, text_width
 
 NORMS = {"l2": "L2", "linf": "L∞"}
 
@@ -30,15 +32,17 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
         for index, source in enumerate(sources)
     }
     norms = style.present(table, NORMS, "norm")
-    high, wide, left, gap, over, under = 2.2, 2.7, 0.62, 0.35, 0.28, 0.5
-    width = left + len(norms) * (wide + gap) - gap + 0.15
+    width = style.figure_width()
+    places = place_panels(width, len(norms), min(len(norms), most_columns(width, 1.5)))
+    rows, high = places[-1].row + 1, min(2.0, 0.8 * places[0].width)
     legend = style.Legend(
         [Line2D([], [], label=style.name_of(experiment, source), **look) for source, look in looks.items()]
     )
-    made = style.canvas(width, high + over + under, legend.height(width), describe(table))
-    for column, norm in enumerate(norms):
+    made = style.canvas(width, rows * (OVER + high + UNDER + NAME), legend.height(width), describe(table))
+    bottoms = stack(made.top, [(OVER, high, UNDER + NAME)] * rows)
+    for norm, place in zip(norms, places, strict=True):
         mine = table[table["norm"] == norm]
-        ax = made.axes(left + column * (wide + gap), made.top - over - high, wide, high)
+        ax = made.axes(place.left, bottoms[place.row], place.width, high)
         for source, look in looks.items():
             part = mine[mine["source"] == source].sort_values("epsilon")
             ax.plot(part["epsilon"], part["accuracy"], markeredgecolor="white", markeredgewidth=0.4, zorder=3, **look)
@@ -48,15 +52,29 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
         ax.set_xscale("symlog", base=2, linthresh=smallest)
         ax.set_xlim(-0.15 * smallest, epsilons[-1] * 1.15)
         ax.xaxis.set_major_locator(FixedLocator(epsilons))
-        ax.xaxis.set_major_formatter(FixedFormatter([epsilon_text(epsilon, norm) for epsilon in epsilons]))
+        texts = [epsilon_text(epsilon, norm) for epsilon in epsilons]
+        ax.xaxis.set_major_formatter(FixedFormatter(thinned(ax, epsilons, texts, place.width)))
         ax.xaxis.set_minor_locator(NullLocator())
         format_accuracy(ax, [0.0], [table["accuracy"].max()])
         ax.set_xlabel(f"{NORMS[norm]} epsilon of the attack")
-        ax.set_title(f"attacked in {NORMS[norm]}", pad=4)
-        if column == 0:
-            ax.set_ylabel("accuracy on the source's test images (%)")
+        style.set_title(ax, f"attacked in {NORMS[norm]}")
+        if place.first:
+            ax.set_ylabel("accuracy (%)")
     made.legend(0, width, legend)
     return made.figure
+
+
+def thinned(ax: Axes, epsilons: list[float], texts: list[str], inches: float) -> list[str]:
+    """The labels of an axis of a width, empty where one would touch the label left of it; the last one always stands."""
+    size = style.label_size("xtick.labelsize")
+    place = [inches * (ax.transData + ax.transAxes.inverted()).transform((epsilon, 0))[0] for epsilon in epsilons]
+    half = [text_width(text, size) / 2 + 0.03 for text in texts]
+    shown, free = [""] * len(texts), -inches
+    for index, text in enumerate(texts):
+        last = index == len(texts) - 1
+        if last or (place[index] - half[index] >= free and place[index] + half[index] <= place[-1] - half[-1]):
+            shown[index], free = text, place[index] + half[index]
+    return shown
 
 
 def describe(table: pd.DataFrame) -> str:
@@ -68,7 +86,7 @@ def describe(table: pd.DataFrame) -> str:
         all_images = " to ".join(f"{n:,}" for n in sorted(clean.loc[clean["origin"] == origin, "images"].unique()))
         where = "measured here" if origin == "measured" else "out of the sources' training records"
         parts.append(
-            f"Accuracy {where}: clean (epsilon 0) on {all_images} test images, attacked on {images} "
+            f"Accuracy on the sources' own test images, {where}: clean (epsilon 0) on {all_images} test images, attacked on {images} "
             f"({', '.join(sorted(group['attack'].unique()))})."
         )
     return " ".join(parts)

@@ -1,11 +1,9 @@
-"""What all figures share: theme, colours, axes, legends, footer and saving. Reads tables, imports no torch.
+"""What all figures share: theme, colours, lines, panels and saving. Reads tables, imports no torch.
 
-Sizes are in inches, so that a panel and its labels keep their size however many panels a figure has.
+Figures are as wide as they are printed (`set_theme`), so that their text has its size on the page; `layout` has the places.
 """
 
 import json
-import math
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
@@ -25,42 +23,69 @@ from matplotlib.lines import Line2D
 
 from advtransfer.artefacts import PROVENANCE, whole_file
 from advtransfer.errors import InputError
+from advtransfer.tables.printed import SOURCE_OF_ROLE
 from advtransfer.targets.catalogue import PAPER_TARGETS
-from figures.axes import format_accuracy, format_delta, format_x, labels_fit, points, room_below
-from figures.footer import blocks_in_words, footer, name_of, points_only, present, x_of
+from figures.axes import format_accuracy, format_delta, format_x
+from figures.footer import blocks_in_words, footer, name_of, off_protocol, points_only, present, x_of
+from figures.layout import (
+    LEFT,
+    NAME,
+    NARROWEST,
+    OVER,
+    UNDER,
+    Legend,
+    canvas,
+    figure_width,
+    label_ends,
+    label_size,
+    most_columns,
+    place_panels,
+    room_for_ends,
+    shorten_text,
+    stack,
+)
 
-# The six targets of the paper keep their colours whatever else is drawn; further targets take the colours that follow.
-# Seaborn's colour-blind palette, its light blue moved forward: its brown is too close to the orange.
-PALETTE = tuple(sns.color_palette("colorblind").as_hex()[index] for index in (0, 1, 2, 3, 4, 9, 5, 7, 6, 8))
+# The width of a figure in inches: a column of text of most journals and conferences in this field.
+WIDTH = 5.5
+
+# The six targets of the paper keep their colours whatever else is drawn; further targets take the colours that follow. The six differ
+# for readers without red or green cones as well (tests/figures/test_print.py has the simulation and the distances).
+PALETTE = (
+    *("#0072d6", "#e59c06", "#4fa86c", "#8a2f06", "#8e4d7d", "#5cc8f2"),
+    *("#7f7f7f", "#e58fc4", "#2b2b2b", "#b5b32a"),
+)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 
 THEME = {
     "axes.grid": True,
     "axes.grid.axis": "y",
-    "axes.labelsize": 8,
-    "axes.linewidth": 0.7,
-    "axes.titlesize": 9,
+    "axes.labelpad": 2.0,
+    "axes.labelsize": 7,
+    "axes.linewidth": 0.6,
+    "axes.titlesize": 7.5,
     "axes.unicode_minus": True,
     "figure.dpi": 100,
     "grid.color": "0.9",
-    "grid.linewidth": 0.6,
-    "legend.fontsize": 8,
+    "grid.linewidth": 0.5,
+    "legend.fontsize": 7,
     "legend.frameon": False,
-    "lines.linewidth": 1.4,
-    "lines.markersize": 3.8,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 3.0,
     "pdf.fonttype": 42,  # TrueType: text stays text in the PDF, as publishers ask for
-    "savefig.dpi": 200,
+    "savefig.dpi": 300,
     "text.parse_math": False,  # a label with two dollar signs is no formula
-    "xtick.labelsize": 7,
-    "xtick.major.size": 2.5,
-    "xtick.major.width": 0.7,
-    "ytick.labelsize": 7,
-    "ytick.major.size": 2.5,
-    "ytick.major.width": 0.7,
+    "xtick.labelsize": 6.5,
+    "xtick.major.pad": 2.0,
+    "xtick.major.size": 2.0,
+    "xtick.major.width": 0.6,
+    "ytick.labelsize": 6.5,
+    "ytick.major.pad": 2.0,
+    "ytick.major.size": 2.0,
+    "ytick.major.width": 0.6,
 }
-FOOTER_POINTS = 6.5
 XLABELS = {"images": "training images", "epoch": "epoch"}
-DELTA_LABEL = "difference (percentage points)"
+DELTA_LABEL = "difference (points)"
+ACCURACY_LABEL = "test accuracy (%)"
 
 # The line of each role: robust solid with circles, natural dashed (paper, Fig. 2). The shade lightens or darkens a target's
 # colour, so that sources differ in print without colours too.
@@ -70,11 +95,21 @@ ROLE_LINES = {
     "linf_small": ("--", "s", -0.45),
     "linf_large": (":", "^", 0.4),
 }
-BLOCK_LINES = (("-", "o", 0.55), ("-", "s", 0.25), ("-", "^", -0.15), ("-", "D", -0.6))
+BLOCK_LINES = (("-", "o", 0.5), ("-", "s", 0.2), ("-", "^", -0.2), ("-", "D", -0.6))
 
+# What the paper calls its own sources, whose printed means are laid over the lines.
+PRINTED_LABELS = {"natural": "natural", "l2_3": "L2, ε = 3", "linf_4": "L∞, ε = 4/255", "linf_8": "L∞, ε = 8/255"}
 
-# Of a line that has no marker, where it is a single point.
-POINT = "x"
+# Of a line that has no marker: where it is a single point, and of the printed means laid over it.
+POINT, HOLLOW = "x", "D"
+
+PRINTED_SIZE = 4.2
+
+# Inches that a target's name may take beside the end of its line.
+LONGEST_END = 1.0
+
+# How much of a line is left where its models had other epochs than the protocol's.
+FAINT = 0.38
 
 
 @dataclass(frozen=True)
@@ -87,11 +122,15 @@ class Line:
     linestyle: str
     marker: str
     shade: float  # from -1 (black) over 0 (the target's colour) to 1 (white)
+    printed: str = ""  # the paper's source in this role, whose printed means lie over the line
 
 
-def set_theme(style: Mapping[str, Any]) -> None:
-    """Apply the project's theme, then the user's rcParams. Raises InputError where matplotlib does not know one."""
-    sns.set_theme(context="paper", style="ticks", palette="colorblind", rc=THEME)
+def set_theme(style: Mapping[str, Any], width: float = WIDTH) -> None:
+    """Apply the project's theme, then the user's rcParams. Raises InputError where matplotlib does not know one.
+
+    width: of figures, in inches; a figure's height follows from what it shows.
+    """
+    sns.set_theme(context="paper", style="ticks", palette="colorblind", rc={**THEME, "figure.figsize": (width, width)})
     for key, value in style.items():
         try:
             matplotlib.rcParams[key] = value
@@ -103,8 +142,9 @@ def set_theme(style: Mapping[str, Any]) -> None:
 
 def read_table(file: str | BinaryIO) -> pd.DataFrame:
     """A figure's table as `advtransfer.tables` made it, out of its CSV file; empty texts stay empty."""
-    texts = {"epochs": str, "minus_source": str}
-    return pd.read_csv(file, dtype=texts | {"minus_blocks": "Int64"}).fillna({"epochs": "", "minus_source": ""})
+    texts, counts = ("epochs", "run_epochs", "minus_source"), ("minus_blocks", "planned_epochs")
+    table = pd.read_csv(file, dtype=dict.fromkeys(texts, str) | dict.fromkeys(counts, "Int64"))
+    return table.fillna(dict.fromkeys(texts, ""))
 
 
 def save_figure(figure: Figure, pdf: str, png: str, caption: str, provenance: Mapping[str, Any]) -> None:
@@ -150,7 +190,7 @@ def role_lines(experiment: dict[str, Any], roles: Iterable[str]) -> list[Line]:
     """A line for each of the roles that the experiment has, at the figure's number of trained blocks."""
     sources, blocks = experiment["sources"], selection(experiment)["blocks"][0]
     return [
-        Line(sources[role], blocks, name_of(experiment, sources[role]), *ROLE_LINES[role])
+        Line(sources[role], blocks, name_of(experiment, sources[role]), *ROLE_LINES[role], SOURCE_OF_ROLE[role])
         for role in roles
         if role in sources
     ]
@@ -175,101 +215,55 @@ def difference_of(lines: Sequence[Line]) -> str:
     return f"{lines[0].label}  \N{MINUS SIGN}  {lines[1].label}" if len(lines) > 1 else ""
 
 
-# Layout
-
-
-@dataclass
-class Canvas:
-    """A figure with room for a legend above its panels and for its footer below."""
-
-    figure: Figure
-    width: float
-    height: float
-    top: float  # of the panels' area, from the figure's lower edge
-    bottom: float
-
-    def axes(self, left: float, bottom: float, width: float, height: float) -> Axes:
-        """Axes at a place in inches from the figure's lower left corner."""
-        return self.figure.add_axes((left / self.width, bottom / self.height, width / self.width, height / self.height))
-
-    def text(self, x: float, y: float, text: str, **settings: Any) -> None:
-        """Text at a place in inches."""
-        self.figure.text(x / self.width, y / self.height, text, **settings)
-
-    def letter(self, x: float, y: float, letter: str) -> None:
-        """The bold letter of a panel whose upper edge is at y."""
-        self.text(x, y + 0.07, f"({letter})", fontweight="bold", fontsize=9)
-
-    def legend(self, left: float, right: float, legend: "Legend") -> None:
-        """A legend above the panels that stand between two places, in inches from the left."""
-        self.figure.legend(
-            handles=legend.handles,
-            title=legend.title or None,
-            title_fontsize=matplotlib.rcParams["legend.fontsize"],
-            loc="upper center",
-            bbox_to_anchor=((left + right) / 2 / self.width, (self.height - 0.04) / self.height),
-            ncols=legend.columns(right - left),
-            columnspacing=1.2,
-            handlelength=2.4,
-            borderaxespad=0,
-        )
-
-
-@dataclass(frozen=True)
-class Legend:
-    """Entries of a legend, in as many columns as fit where it will stand."""
-
-    handles: list[Line2D]
-    title: str = ""
-
-    def columns(self, inches: float) -> int:
-        """Columns of equal width that fit into a width; balanced, so that the last row is not a single leftover."""
-        size = points(matplotlib.rcParams["legend.fontsize"])
-        longest = max(len(handle.get_label()) for handle in self.handles)
-        entry = (2.4 + 0.8 + 1.2 + 0.56 * longest) * size  # line, its gap, the gap between columns, words
-        most = max(1, int((72 * inches + 1.2 * size) / entry))
-        return math.ceil(len(self.handles) / math.ceil(len(self.handles) / most))
-
-    def height(self, inches: float) -> float:
-        """Inches that the legend takes in this width."""
-        rows = math.ceil(len(self.handles) / self.columns(inches)) + bool(self.title)
-        return 0.15 + rows * 1.75 * points(matplotlib.rcParams["legend.fontsize"]) / 72
-
-
-def canvas(width: float, panels: float, legend: float, footer: str) -> Canvas:
-    """A canvas whose panels' area is `panels` high, below a legend `legend` high and above the wrapped footer."""
-    characters = int((width - 0.3) * 72 / (0.56 * FOOTER_POINTS))
-    lines = [part for line in footer.splitlines() for part in textwrap.wrap(line, characters, subsequent_indent="    ")]
-    below = 0.12 + len(lines) * FOOTER_POINTS * 1.35 / 72
-    height = below + panels + legend
-    made = Canvas(plt.figure(figsize=(width, height)), width, height, below + panels, below)
-    made.text(0.15, 0.08, "\n".join(lines), fontsize=FOOTER_POINTS, color="0.3", va="bottom", linespacing=1.25)
-    return made
-
-
 # Panels
 
 
 def draw_line(ax: Axes, part: pd.DataFrame, x: pd.Series, **look: Any) -> None:
     """One line with its band, from the means and intervals of a table, at the places x [rows of part].
 
-    A line of one point is a marker with a bar: its band would have no width.
+    A line of one point is a marker with a bar: its band would have no width. What had other epochs than the protocol's is faint
+    (`footer.off_protocol`).
     """
-    part = part.assign(x=x).sort_values("x")
+    part = part.assign(x=x, off=off_protocol(part)).sort_values("x")
+    off = part["off"].to_numpy()
+    faint = {"alpha": FAINT, "linewidth": 0.8 * matplotlib.rcParams["lines.linewidth"]}
+    edge = {"markeredgecolor": "white", "markeredgewidth": 0.3}
     if len(part) == 1:
-        look = {**look, "marker": look["marker"] or POINT}
-        edge = {} if look["marker"] == POINT else {"markeredgecolor": "white", "markeredgewidth": 0.4}
-        ax.plot(part["x"], part["mean"], zorder=3, **edge, **look)
-        ax.vlines(part["x"], part["low"], part["high"], color=look["color"], linewidth=0.9, zorder=2)
+        look = {**look, "marker": look["marker"] or POINT} | (faint if off.any() else {})
+        ax.plot(part["x"], part["mean"], zorder=3, **({} if look["marker"] == POINT else edge), **look)
+        bar = {"color": look["color"], "alpha": look.get("alpha"), "linewidth": 0.9, "zorder": 2}
+        ax.vlines(part["x"], part["low"], part["high"], **bar)
         return
-    ax.fill_between(part["x"], part["low"], part["high"], color=look["color"], alpha=0.17, linewidth=0, zorder=2)
-    ax.plot(part["x"], part["mean"], markeredgecolor="white", markeredgewidth=0.4, zorder=3, **look)
+    # A segment is faint where one of its ends is.
+    beside = off | np.append(off[1:], False) | np.append(False, off[:-1])
+    for shown, alpha in ((~off, 0.17), (beside & off.any(), 0.17 * FAINT)):
+        if shown.any():
+            band = {"color": look["color"], "alpha": alpha, "linewidth": 0, "zorder": 2}
+            ax.fill_between(part["x"], part["low"].where(shown), part["high"].where(shown), **band)
+    if off.any():
+        own = {**look, **faint} if off.all() else {**look, **faint, "label": "_faint"}
+        marked = list(np.flatnonzero(off))
+        ax.plot(part["x"], part["mean"].where(beside), zorder=3, markevery=marked, **edge, **own)
+    if not off.all():
+        ax.plot(part["x"], part["mean"].where(~off), zorder=3, **edge, **look)
 
 
 def draw_singles(ax: Axes, part: pd.DataFrame, x: pd.Series, color: Any, marker: str) -> None:
     """A small mark for each of a few models, or pairs of models, behind a line: a dash where the line has no markers."""
-    look = {"marker": "_", "linewidths": 0.6, "s": 9} if marker == "" else {"marker": "o", "linewidths": 0, "s": 4}
-    ax.scatter(x, part["mean"], color=[color], alpha=0.6, zorder=2.5, **look)
+    look = {"marker": "_", "linewidths": 0.5, "s": 6} if marker == "" else {"marker": "o", "linewidths": 0, "s": 2.5}
+    colours = [(*to_rgb(color), 0.6 * FAINT if off else 0.6) for off in off_protocol(part)]
+    ax.scatter(x, part["mean"], color=colours, zorder=2.5, **look)
+
+
+def draw_printed(ax: Axes, part: pd.DataFrame, x: pd.Series, color: Any, marker: str) -> None:
+    """A hollow marker for each mean that the paper prints, above everything else."""
+    look = {"markerfacecolor": "none", "markeredgecolor": color, "markeredgewidth": 0.7, "markersize": PRINTED_SIZE}
+    ax.plot(x, part["mean"], linestyle="none", marker=marker, zorder=4, label="_printed", **look)
+
+
+def hollow_marker(line: Line) -> str:
+    """The marker of the printed means that lie over a line."""
+    return HOLLOW if line.marker in ("", POINT) else line.marker
 
 
 def shifts(count: int, x: pd.Series) -> list[float]:
@@ -290,6 +284,9 @@ def draw_accuracy(
     for line, shift in zip(lines, shifts(len(lines), x_of(mine[mine["quantity"] == "accuracy"], x)), strict=True):
         models = mine[(mine["source"] == line.source) & (mine["blocks"] == line.blocks)]
         part, singles = (models[models["quantity"] == quantity] for quantity in ("accuracy", "model"))
+        printed = mine[(mine["quantity"] == "printed") & (mine["source"] == line.printed)]
+        if len(printed):
+            draw_printed(ax, printed, shift * x_of(printed, x), shaded(colour, line.shade), hollow_marker(line))
         if len(part):
             draw_singles(ax, singles, shift * x_of(singles, x), shaded(colour, line.shade), line.marker)
             draw_line(
@@ -308,17 +305,23 @@ def draw_accuracy_panel(
 ) -> None:
     """A whole accuracy panel: lines, both axes, title; the label of the x axis only where asked for."""
     draw_accuracy(ax, table, target, lines, x, experiment)
-    mine = table[(table["quantity"] == "accuracy") & (table["target"] == target)]
-    format_accuracy(ax, *span(table, target))
-    # Sizes are the target's own ("all" differs); epochs are common to all targets.
-    everywhere = table[table["quantity"] == "accuracy"]
-    format_x(ax, x_of(mine if x == "images" else everywhere, x), XLABELS[x] if xlabel else "")
-    ax.set_title(name_of(experiment, target), pad=4)
+    mine = table[(table["quantity"].isin(["accuracy", "printed"])) & (table["target"] == target)]
+    # Over epochs a panel is fitted to its data: a run's accuracy changes by less than a grid's.
+    format_accuracy(ax, *span(table, target), least=10 if x == "epoch" else 20)
+    format_x(ax, x_of(mine, x), XLABELS[x] if xlabel else "")
+    set_title(ax, name_of(experiment, target))
+
+
+def set_title(ax: Axes, *lines: str) -> None:
+    """A title, each of its lines shortened to the width of its axes and half a gap."""
+    inches = ax.get_position().width * ax.get_figure().get_figwidth() + 0.2
+    size = label_size("axes.titlesize")
+    ax.set_title("\n".join(shorten_text(line, inches, size) for line in lines), pad=3, linespacing=1.1)
 
 
 def span(table: pd.DataFrame, target: str) -> tuple[pd.Series, pd.Series]:
     """The lower and the upper ends of all that a target's accuracy panels show: intervals, single models, and means without either."""
-    mine = table[(table["target"] == target) & table["quantity"].isin(["accuracy", "model"])]
+    mine = table[(table["target"] == target) & table["quantity"].isin(["accuracy", "model", "printed"])]
     return mine["low"].fillna(mine["mean"]), mine["high"].fillna(mine["mean"])
 
 
@@ -337,14 +340,34 @@ def draw_delta(ax: Axes, part: pd.DataFrame, x: str, experiment: dict[str, Any])
     format_x(ax, x_of(part, x), XLABELS[x])
 
 
-def line_handles(lines: list[Line]) -> list[Line2D]:
-    """Legend entries for the lines of accuracy panels, grey: the colour is the target's."""
-    return [
-        Line2D(
-            [], [], color=shaded("#666666", line.shade), linestyle=line.linestyle, marker=line.marker, label=line.label
-        )
-        for line in lines
-    ]
+def label_targets(ax: Axes, part: pd.DataFrame, x: str, experiment: dict[str, Any]) -> None:
+    """The targets' names beside the ends of their lines, in the place of a legend; after `draw_delta`, its limits final."""
+    part, looks = part[part["quantity"] == "delta"], target_looks(experiment["targets"])
+    ends = []
+    for target in present(part, experiment["targets"]):
+        mine = part[part["target"] == target].assign(x=x_of(part, x)).sort_values("x").iloc[-1]
+        name = shorten_text(name_of(experiment, target), LONGEST_END, label_size("legend.fontsize"))
+        # Light colours are hard to read as text.
+        ends.append((name, shaded(looks[target][0], -0.25), mine["x"], mine["mean"]))
+    label_ends(ax, ends)
+
+
+def line_handles(lines: list[Line], table: pd.DataFrame | None = None) -> list[Line2D]:
+    """Legend entries for the lines of accuracy panels, grey: the colour is the target's.
+
+    table: where given, an entry for the printed means that it has follows that of the line that they lie over.
+    """
+    shown = set() if table is None else set(table.loc[table["quantity"] == "printed", "source"])
+    handles = []
+    for line in lines:
+        colour = shaded("#666666", line.shade)
+        handles.append(Line2D([], [], color=colour, linestyle=line.linestyle, marker=line.marker, label=line.label))
+        if line.printed in shown:
+            look = {"markerfacecolor": "none", "markeredgecolor": colour, "markeredgewidth": 0.7}
+            label = f"printed: {PRINTED_LABELS[line.printed]}"
+            marker = {"marker": hollow_marker(line), "markersize": PRINTED_SIZE}
+            handles.append(Line2D([], [], linestyle="none", label=label, **marker, **look))
+    return handles
 
 
 def target_handles(targets: Iterable[str], experiment: dict[str, Any]) -> list[Line2D]:
@@ -356,50 +379,80 @@ def target_handles(targets: Iterable[str], experiment: dict[str, Any]) -> list[L
     ]
 
 
+def drawn_lines(table: pd.DataFrame, experiment: dict[str, Any], lines: list[Line], x: str) -> list[Line]:
+    """Those of the lines that a table has; with a marker each where all are single points."""
+    accuracy = table[table["quantity"] == "accuracy"]
+    lines = [
+        line for line in lines if ((accuracy["source"] == line.source) & (accuracy["blocks"] == line.blocks)).any()
+    ]
+    if points_only(table, experiment, x):
+        return [replace(line, marker=line.marker or POINT) for line in lines]
+    return lines
+
+
 def draw_comparison(
     table: pd.DataFrame, experiment: dict[str, Any], lines: list[Line], x: str, difference: str, heading: str = ""
 ) -> Figure:
-    """(a) a panel of accuracy for each target, (b) one tall panel with the difference for every target.
+    """(a) a panel of accuracy for each target, (b) one panel with the difference for every target.
 
     difference: the words for what is subtracted from what. heading: the title of the lines' legend. Where the table has
     no differences, (a) stands alone.
     """
     accuracy, delta = (table[table["quantity"] == quantity] for quantity in ("accuracy", "delta"))
-    lines = [
-        line for line in lines if ((accuracy["source"] == line.source) & (accuracy["blocks"] == line.blocks)).any()
-    ]
-    if points_only(table, experiment, x):
-        lines = [replace(line, marker=line.marker or POINT) for line in lines]
-    targets = present(accuracy, experiment["targets"])
-    columns = len(targets) if len(targets) <= 3 else math.ceil(len(targets) / 2)
-    columns = min(columns, 4)
-    rows = math.ceil(len(targets) / columns)
-    # A single row is drawn higher, or the tall panel would not be tall.
-    wide, high, left, gap, over = 1.75, (1.5 if rows > 1 else 2.2), 0.62, 0.42, 0.28
-    under = room_below(labels_fit(x_of(accuracy, x), wide))
-    tall = 2.9 if len(delta) else 0.0
-    across = left + columns * wide + (columns - 1) * gap
-    width = across + (left + 0.1 + tall if tall else 0) + 0.15
-    legend = Legend(line_handles(lines), heading)
-    colours = Legend(target_handles(present(delta, targets), experiment)) if tall else None
-    above = max(legend.height(across), colours.height(width - across) if colours else 0)
-    made = canvas(width, rows * (high + under + over), above, footer(table, experiment, x))
-    for index, target in enumerate(targets):
-        row, column = divmod(index, columns)
-        y = made.top - (row + 1) * (high + over) - row * under
-        ax = made.axes(left + column * (wide + gap), y, wide, high)
-        lowest = index + columns >= len(targets)
-        draw_accuracy_panel(ax, table, target, lines, x, experiment, xlabel=lowest)
-        if column == 0:
-            ax.set_ylabel("test accuracy (%)")
-    made.letter(0.1, made.top - over, "a")
-    made.legend(0, across, legend)
-    if colours:
-        height = rows * (high + over) + (rows - 1) * under - over
-        ax = made.axes(across + left + 0.1, made.top - over - height, tall, height)
-        draw_delta(ax, table[table["quantity"].isin(["delta", "pair"])], x, experiment)
-        ax.set_title(difference, pad=4)
+    lines, width = drawn_lines(table, experiment, lines, x), figure_width()
+    targets, compared = present(accuracy, experiment["targets"]), present(delta, experiment["targets"])
+    columns = min(most_columns(width, NARROWEST), len(targets) + bool(compared))
+    places = place_panels(width, len(targets), columns, tail=bool(compared))
+    panels, tail = (places[:-1], places[-1]) if compared else (places, None)
+    rows = panels[-1].row + 1
+    own_row = tail is not None and tail.row == rows
+    high = float(np.clip(0.75 * panels[0].width, 0.9, 1.7))
+    heights = [(OVER, high, UNDER + NAME * (row == rows - 1)) for row in range(rows)]
+    if own_row:
+        heights.append((OVER, 1.75, UNDER + NAME))
+    # Names at the ends of lines, where there is room for them; a legend otherwise.
+    ends = (
+        room_for_ends(
+            [
+                shorten_text(name_of(experiment, target), LONGEST_END, label_size("legend.fontsize"))
+                for target in compared
+            ]
+        )
+        if compared
+        else 0.0
+    )
+    named = (
+        tail is not None and tail.width - ends >= 1.8 and len(compared) <= 10 and not points_only(table, experiment, x)
+    )
+
+    legends = [Legend(line_handles(lines, table), heading)]
+    if compared and not named:
+        legends.append(Legend(target_handles(compared, experiment)))
+    # Side by side where the differences stand in the first row, else one above the other.
+    beside = len(legends) == 2 and tail.row == 0
+    spans = [(0.0, tail.left - 0.3), (tail.left - 0.3, width)] if beside else [(0.0, width)] * len(legends)
+    tall = [legend.height(right - left) for legend, (left, right) in zip(legends, spans, strict=True)]
+    above = max(tall) if beside else sum(tall)
+    made = canvas(width, sum(map(sum, heights)), above, footer(table, experiment, x))
+    bottoms = stack(made.top, heights)
+    top = made.height
+    for legend, (left, right), tallness in zip(legends, spans, tall, strict=True):
+        made.legend(left, right, legend, top)
+        top -= 0.0 if beside else tallness
+    for place, target in zip(panels, targets, strict=True):
+        ax = made.axes(place.left, bottoms[place.row], place.width, high)
+        draw_accuracy_panel(ax, table, target, lines, x, experiment, xlabel=place.row == rows - 1)
+        if place.first:
+            ax.set_ylabel(ACCURACY_LABEL)
+    made.letter(0.04, bottoms[0] + high, "a")
+    if tail:
+        tallness = heights[tail.row][1]
+        part = table[table["quantity"].isin(["delta", "pair"])]
+        ax = made.axes(tail.left, bottoms[tail.row], tail.width - (ends if named else 0.0), tallness)
+        draw_delta(ax, part, x, experiment)
+        set_title(ax, difference)
         ax.set_ylabel(DELTA_LABEL)
-        made.letter(across + 0.2, made.top - over, "b")
-        made.legend(across, width, colours)
+        if named:
+            label_targets(ax, part, x, experiment)
+        made.letter(tail.left - LEFT + 0.04, bottoms[tail.row] + tallness, "b")
     return made.figure

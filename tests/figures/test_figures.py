@@ -43,6 +43,9 @@ def an_experiment(**changes) -> dict:
         "sizes": {target: [[100, 3], [200, 3], [400, 3]] for target in targets},
         "cell_seeds": [],
         "resolution": None,
+        "epochs": dict.fromkeys(
+            map(str, [*range(100, 600, 100), *(100 * 2**power for power in range(11)), 50_000, 52_000, 73_257]), 20
+        ),
         "blocks": [0, 1, 3, 9],
         "fig3": {"images": 400, "epochs": [1, 11, 20]},
         "epsilon": {

@@ -35,8 +35,8 @@ class Selection:
     horizontal axis is: "images", "epoch" (at one number of images), "epsilon" (of the source) or "resolution" (of the target). differences: pairs of (role, blocks), the
     second subtracted from the first; blocks None is the figure's first count. panels: the targets whose accuracy is shown, or the
     experiment's first ones where it lacks one of them; all targets by default. epoch: which of a run's evaluated epochs counts, the
-    "last", or the "best" on the test set, as the authors drew some figures (docs/protocol.md). An experiment may set roles, blocks and
-    epoch for itself (`figures` of an experiment).
+    "last", or the "best" on the test set, as the authors drew some figures (docs/protocol.md). printed: whether the paper's printed means are
+    laid over those of its targets. An experiment may set roles, blocks and epoch for itself (`figures` of an experiment).
     """
 
     roles: tuple[str, ...]
@@ -45,6 +45,7 @@ class Selection:
     differences: tuple[tuple[tuple[str, int | None], tuple[str, int | None]], ...] = ()
     panels: tuple[str, ...] = ()
     epoch: str = "last"
+    printed: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,9 @@ _ENTRIES = (
         "rows",
         "accuracy.compare",
         columns=columns.ACCURACY,
-        selection=Selection(("natural", "robust"), (3,), differences=((("robust", None), ("natural", None)),)),
+        selection=Selection(
+            ("natural", "robust"), (3,), differences=((("robust", None), ("natural", None)),), printed=True
+        ),
     ),
     Entry(
         "fig3",
@@ -140,6 +143,7 @@ _ENTRIES = (
                 (("robust", None), ("linf_large", None)),
             ),
             panels=("cifar10", "svhn"),
+            printed=True,
         ),
     ),
     Entry(

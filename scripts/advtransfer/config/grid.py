@@ -9,12 +9,13 @@ An experiment is used in its resolved form, a JSON-compatible dict made by `reso
     sizes               {target: [[images, models], ...]}, ascending; models is the number of seeds of cells that `cell_seeds` does not name
     cell_seeds          [{"seeds", "images_up_to", and of "sources", "targets", "blocks" those that limit it}, ...]: numbers of seeds for
                         some cells; the first that fits one counts
+    epochs              {number of images, as text: the protocol's epochs}
     blocks              [int], ascending
     fig3                {"images": int, "epochs": [int, ...]}
     epsilon             {"sources": [{"source": str, "norm": str or null, "epsilon": float}, ...], "images": [int, ...]};
                         the natural source has norm null and epsilon 0
     resolution          {"targets": {target: [[pixels, target of that resolution], ...]}, "images": [int, ...]}, or null; see `resolution`
-    figures             {name: {"roles", "blocks", "x", "differences", "panels", "epoch"}}: see `catalogue.Selection`; what is drawn from rows
+    figures             {name: {"roles", "blocks", "x", "differences", "panels", "epoch", "printed"}}: see `catalogue.Selection`; what is drawn from rows
     bands               "t" or "bootstrap", see `tables.intervals`
     rows                path of one file that holds all rows, or null where every chunk of seeds has a file of its own
     seeds_per_job       [[up to images, seeds], ...]

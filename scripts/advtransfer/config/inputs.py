@@ -12,11 +12,13 @@ from advtransfer.config.grid import cells, row_files
 from advtransfer.config.inspection import model_file
 from advtransfer.config.resolve import experiment_sources, test_data_of
 from advtransfer.errors import InputError
-from advtransfer.targets.catalogue import data_set_of
+from advtransfer.targets.catalogue import PAPER_TARGETS, data_set_of
 from advtransfer.targets.listing import count, fingerprint
 
 # The part of what an experiment looks into, by what a figure is drawn from.
 PART_OF = {"influence": "influence", "influence_all": "influence", "networks": "visualisation"}
+# The paper's Table 5, as printed, and the trained blocks of its models.
+PRINTED, PRINTED_BLOCKS = "resources/published/table5.csv", 3
 NO_NETWORKS = "has no networks to look into: it needs sources 'natural' and 'robust', and rows that are computed"
 
 
@@ -146,6 +148,14 @@ def experiment_rows(experiment: Mapping[str, Any], asked: str, figure: str) -> l
     if words:
         raise InputError(f"results/tables/{asked}/{figure}: experiment '{asked}' {words}.")
     return row_files(experiment, figure)
+
+
+def printed_files(experiment: Mapping[str, Any], figure: str) -> list[str]:
+    """The file of the paper's printed means, for table 5 and where a figure of the experiment overlays some of them."""
+    overlaid = experiment["figures"][figure]["printed"] and any(
+        cell.target in PAPER_TARGETS and cell.blocks == PRINTED_BLOCKS for cell in cells(experiment, figure)
+    )
+    return [PRINTED] if overlaid or figure == "table5" else []
 
 
 def no_models(experiment: Mapping[str, Any], figure: str) -> str:

@@ -64,6 +64,7 @@ def resolve_experiment(config: Mapping[str, Any], counts: Mapping[str, Mapping[s
         },
         "sizes": sizes,
         "cell_seeds": _resolve_cell_seeds(config, experiment, shrunk),
+        "epochs": planned_epochs(config, experiment["protocol"], sizes),
         "blocks": sorted(experiment["blocks"]),
         "fig3": _resolve_fig3(config, name, experiment, sizes),
         "epsilon": _resolve_epsilon(config, name, experiment, sizes),
@@ -220,17 +221,19 @@ def resolve_selection(
         ],
         "panels": panels or list(targets),
         "epoch": selection.epoch,
+        "printed": selection.printed,
     }
 
 
 def experiment_for(experiment: Mapping[str, Any], figure: str) -> dict[str, Any]:
     """The resolved experiment without what only other figures show, so that a figure is redrawn for its own settings."""
-    others = ("fig3", "epsilon", "resolution", "figures", "bands")
+    others = ("epochs", "fig3", "epsilon", "resolution", "figures", "bands")
     mine = {key: value for key, value in experiment.items() if key not in others}
     entry = CATALOGUE[figure]
     x = None
     if entry.selection:
         mine |= {"figures": {figure: experiment["figures"][figure]}, "bands": experiment["bands"]}
+        mine["epochs"] = experiment["epochs"]
         x = entry.selection.x
     if x == "epoch":
         mine["fig3"] = experiment["fig3"]
@@ -297,10 +300,10 @@ def resolve_protocol(config: Mapping[str, Any], name: str, images: int) -> dict[
     }
 
 
-def planned_epochs(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> dict[str, int]:
-    """{number of images, as text: the protocol's epochs} for every size of an experiment, itself resolved."""
-    sizes = sorted({images for pairs in experiment["sizes"].values() for images, _ in pairs})
-    return {str(images): resolve_protocol(config, experiment["protocol"], images)["epochs"] for images in sizes}
+def planned_epochs(config: Mapping[str, Any], protocol: str, sizes: Mapping[str, list[list[int]]]) -> dict[str, int]:
+    """{number of images, as text: the protocol's epochs} for every size of any target ({target: [[images, ...], ...]})."""
+    images = sorted({pair[0] for pairs in sizes.values() for pair in pairs})
+    return {str(size): resolve_protocol(config, protocol, size)["epochs"] for size in images}
 
 
 def resolve_source(settings: Mapping[str, Any]) -> dict[str, Any]:

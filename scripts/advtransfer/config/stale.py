@@ -281,6 +281,7 @@ def _figures(
                 "experiment": shown(experiment, inspection, name),
                 "caption": entry.caption,
                 "style": {**config["style"].get("all", {}), **config["style"].get(name, {})},
+                "width_inches": float(config["width_inches"]),
             }
             table = f"results/tables/{experiment['name']}/{name}.{entry.table}"
             yield f"figures/{name}.png", Recipe(settings, ("figure.py", f"figures/{name}.py"), {"table": table})

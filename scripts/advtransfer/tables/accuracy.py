@@ -10,11 +10,14 @@ form (TABLE_COLUMNS), and `quantity` says what a line of it is:
     pair        one of the pairs of models behind a delta, likewise
     missing     a cell of the experiment with fewer models than planned; or, with minus_source, a difference of two cells
                 whose seeds do not match. It has no mean; figures say it in their footers
+    printed     a mean that the paper's Table 5 prints, of the paper's source in the role of one that is drawn (see `printed`);
+                only where the figure overlays them, and no models of ours are behind it
 
-`epochs` holds the last epochs of the models behind a line ("100", or "30 100"), in fig3 the epoch that it is drawn at.
+`epochs` holds the last epochs of the models behind a line ("100", or "30 100"), in fig3 the epoch that it is drawn at;
+`run_epochs` holds the last epochs always, and `planned_epochs` the protocol's: figures draw a line faint where they differ.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from advtransfer.config.columns import ACCURACY, ROWS
 from advtransfer.config.grid import Cell, cells
 from advtransfer.errors import InputError
 from advtransfer.tables.intervals import interval
+from advtransfer.tables.printed import BLOCKS, PRINTED, printed_by_role
 
 ROW_COLUMNS = list(ROWS)
 CELL = ["source", "target", "blocks", "images"]
@@ -144,6 +148,7 @@ class Accuracies:
         self.sources = experiment["sources"]
         self.targets = experiment["targets"]
         self.bands = experiment["bands"]
+        self.planned = experiment["epochs"]
         place = f"experiment '{experiment['name']}', {figure}"
         if not self.grid:
             images = f" at {experiment['fig3']['images']} images" if by_epoch else ""
@@ -155,6 +160,7 @@ class Accuracies:
             )
         mine = rows[rows["protocol"] == experiment["protocol"]]
         mine = mine.merge(pd.DataFrame(self.grid)[CELL], on=CELL)
+        mine = mine.assign(run_epochs=mine.groupby(RUN)["epoch"].transform("max"))
         if by_epoch:
             self.epochs = experiment["fig3"]["epochs"]
             require_unique(mine)
@@ -170,7 +176,7 @@ class Accuracies:
         key = [*CELL, "epoch"] if by_epoch else CELL
         self.models: dict[tuple, pd.DataFrame] = {}
         for name, group in mine.groupby(key):
-            self.models[name if by_epoch else (*name, None)] = group.set_index("seed")[["test_accuracy", "epoch"]]
+            self.models[name if by_epoch else (*name, None)] = group.set_index("seed")[["test_accuracy", "run_epochs"]]
 
     def accuracy(self, chosen: Iterable[Cell]) -> Iterator[dict[str, Any]]:
         """A line for each of the cells that has a model."""
@@ -178,7 +184,7 @@ class Accuracies:
             for epoch in self.epochs:
                 models = self._models(cell, epoch)
                 if models is not None:
-                    values, epochs = models["test_accuracy"], set(models["epoch"])
+                    values, epochs = models["test_accuracy"], set(models["run_epochs"])
                     yield self._line("accuracy", cell, None, values, epochs, cell.models, epoch)
                     yield from self._singles("model", cell, None, values, epochs, epoch)
 
@@ -194,20 +200,20 @@ class Accuracies:
                     continue
                 both = models.join(others, how="inner", rsuffix="_minus").sort_index()
                 expected = max(cell.models, other.models, len(models.index.union(others.index)))
-                epochs = {*both["epoch"], *both["epoch_minus"]}
+                epochs = {*both["run_epochs"], *both["run_epochs_minus"]}
                 if len(both):
                     values = both["test_accuracy"] - both["test_accuracy_minus"]
                     yield self._line("delta", cell, other, values, epochs, expected, epoch)
                     yield from self._singles("pair", cell, other, values, epochs, epoch)
                 if len(both) < min(len(models), len(others)):
-                    yield self._line("missing", cell, other, both["epoch"], epochs, expected, epoch)
+                    yield self._line("missing", cell, other, both["run_epochs"], epochs, expected, epoch)
 
     def missing(self) -> Iterator[dict[str, Any]]:
         """A line for each cell with fewer models than the experiment plans."""
         for cell in self.grid:
             for epoch in self.epochs:
                 models = self._models(cell, epoch)
-                seeds = pd.Series(dtype=float) if models is None else models["epoch"]
+                seeds = pd.Series(dtype=float) if models is None else models["run_epochs"]
                 if len(seeds) < cell.models:
                     yield self._line("missing", cell, None, seeds, set(seeds), cell.models, epoch)
 
@@ -253,6 +259,8 @@ class Accuracies:
             "minus_blocks": minus.blocks if minus else None,
             "models": len(values),
             "models_expected": expected,
+            "run_epochs": " ".join(map(str, sorted(epochs))),
+            "planned_epochs": self.planned[str(cell.images)],
         }
         if quantity != "missing":
             line["mean"] = float(values.mean())
@@ -261,19 +269,35 @@ class Accuracies:
         return line
 
 
-def compare(rows: pd.DataFrame, experiment: dict[str, Any], figure: str) -> pd.DataFrame:
+def compare(rows: pd.DataFrame, experiment: dict[str, Any], figure: str, printed: str | Path = PRINTED) -> pd.DataFrame:
     """The table (TABLE_COLUMNS) of a figure over fine-tuned models.
 
-    The accuracies of its cells, on its panels' targets; its differences, on all targets; and what is missing. The experiment's
-    `figures` says which these are (see `config.catalogue.Selection`).
+    The accuracies of its cells, on its panels' targets; its differences, on all targets; what is missing; and, where the figure
+    overlays them, the paper's printed means out of the file `printed`. The experiment's `figures` says which these are (see
+    `config.catalogue.Selection`).
     """
     selection = experiment["figures"][figure]
     found = Accuracies(rows, experiment, figure)
     shown = (cell for cell in found.grid if cell.target in selection["panels"])
     deltas = (line for plus, minus in selection["differences"] for line in found.delta(tuple(plus), tuple(minus)))
     lines = [*found.accuracy(shown), *deltas, *found.missing()]
+    if selection["printed"]:
+        lines += _printed_lines(printed_by_role(experiment, figure, printed), selection["panels"])
     table = pd.DataFrame(lines, columns=TABLE_COLUMNS)
+    texts = ("minus_source", "epochs", "run_epochs")
     return table.astype(
-        {"minus_blocks": "Int64", "minus_source": "str", "epochs": "str"}
+        dict.fromkeys(("minus_blocks", "planned_epochs"), "Int64")
+        | dict.fromkeys(texts, "str")
         | dict.fromkeys(("mean", "low", "high"), float)
     )
+
+
+def _printed_lines(means: pd.DataFrame, panels: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """A line for each printed mean on a target whose accuracy is shown."""
+    for mean in means.itertuples(index=False):
+        if mean.target in panels:
+            yield {
+                **{"quantity": "printed", "target": mean.target, "images": mean.images, "epochs": ""},
+                **{"source": mean.source, "blocks": BLOCKS, "mean": mean.printed_percent / 100},
+                **{"models": 0, "models_expected": 0, "run_epochs": ""},
+            }

@@ -1,4 +1,4 @@
-"""The authors' own logs as rows, and the values that the paper's Table 5 prints.
+"""The authors' own logs as rows.
 
 A log is a CSV file of the authors' repository, one line per evaluated epoch of a model; config.yaml (`published`) names them, and
 resources/published/README.md says what they hold.
@@ -6,25 +6,19 @@ resources/published/README.md says what they hold.
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from advtransfer.config.grid import cells
 from advtransfer.errors import InputError
 from advtransfer.tables.accuracy import ROW_COLUMNS, RUN, interrupts
+from advtransfer.tables.printed import PROTOCOL
 from advtransfer.targets.catalogue import PAPER_TARGETS
 
 logger = logging.getLogger(__name__)
 
-PROTOCOL = "paper"
 SOURCES = {0: "natural", 3: "l2_3", 4: "linf_4", 8: "linf_8"}
 # unfrozen_blocks: bottleneck blocks. The authors wrote 6 for the 9 blocks of layer3 and layer4.
 BLOCKS = {0: 0, 1: 1, 3: 3, 6: 9}
-
-# Table 5 as printed (resources/published/README.md), and the blocks that its models train.
-PRINTED = Path(__file__).resolve().parents[3] / "resources" / "published" / "table5.csv"
-PRINTED_BLOCKS = 3
 
 # The target's images for training: what the paper calls "all".
 ALL_IMAGES = {target: data_set.train for target, data_set in PAPER_TARGETS.items()}
@@ -206,20 +200,3 @@ def describe_schedules(rows: pd.DataFrame) -> list[str]:
                 + "."
             )
     return lines
-
-
-def printed_means(experiment: dict[str, Any], figure: str, printed: str | Path = PRINTED) -> pd.DataFrame:
-    """The means that the paper's Table 5 prints of the cells that a figure of the experiment draws.
-
-    Columns target, images, source, printed_percent (mean last-epoch test accuracy over seeds with 3 blocks, percent), in the
-    order of the figure's cells. Cells that Table 5 has not are left out: other block counts, sizes, targets and sources, and all of
-    an experiment with another protocol than the paper's. printed: file of the printed values.
-    """
-    keys = ["target", "images", "source"]
-    shown = [cell for cell in cells(experiment, figure) if cell.blocks == PRINTED_BLOCKS]
-    if experiment["protocol"] != PROTOCOL:
-        shown = []
-    mine = pd.DataFrame([(cell.target, cell.images, cell.source) for cell in shown], columns=keys)
-    values = pd.read_csv(printed).set_index(keys)["printed_percent"]
-    found = [values.get(cell) for cell in mine.itertuples(index=False, name=None)]
-    return mine.assign(printed_percent=pd.Series(found, dtype="float64")).dropna(ignore_index=True)

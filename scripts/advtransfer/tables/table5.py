@@ -11,7 +11,7 @@ import pandas as pd
 from advtransfer.config.columns import TABLE5
 from advtransfer.config.grid import cells
 from advtransfer.tables.accuracy import Accuracies
-from advtransfer.tables.published import PRINTED, printed_means
+from advtransfer.tables.printed import PRINTED, printed_means
 
 DAGGER = "\N{DAGGER}"
 # What LaTeX reads as a command or as an argument of the row before, and what its usual fonts lack or show as another sign.
@@ -47,7 +47,7 @@ def table5(
                         "accuracy_percent": 100 * models["test_accuracy"].mean(),
                         "models": len(models),
                         "published_percent": theirs.get((target, cell.images, cell.source), np.nan),
-                        "epochs": " ".join(map(str, sorted(set(models["epoch"])))),
+                        "epochs": " ".join(map(str, sorted(set(models["run_epochs"])))),
                     }
                 )
     return pd.DataFrame(lines, columns=list(TABLE5))

@@ -121,6 +121,24 @@ def test_fig3_is_drawn_at_its_epochs_and_size():
     assert dict(zip(accuracy["epochs"], accuracy["mean"], strict=True)) == pytest.approx({"1": 0.01, "20": 0.2})
 
 
+def test_lines_say_how_long_their_runs_were_and_how_long_the_protocol_is():
+    """One cell's runs ended at epoch 11 of 20; in figure 3 too, where `epochs` is the epoch that is drawn."""
+    experiment = an_experiment(fig3={"images": 200, "epochs": [1, 11]})
+    rows = rows_of(an_experiment())
+    rows = rows[
+        ~((rows["source"] == "l2") & (rows["target"] == "leaves") & (rows["images"] == 200) & (rows["epoch"] > 11))
+    ]
+    for figure in ("fig2", "fig3"):
+        table = compare_as(figure, rows, experiment)
+        assert set(table["planned_epochs"]) == {20}
+        found = table[(table["target"] == "leaves") & (table["images"] == 200)]
+        assert set(found[(found["quantity"] == "accuracy") & (found["source"] == "l2")]["run_epochs"]) == {"11"}
+        assert set(found[(found["quantity"] == "model") & (found["source"] == "l2")]["run_epochs"]) == {"11"}
+        assert set(found[found["source"] == "plain"]["run_epochs"]) == {"20"}
+        assert set(found[found["quantity"] == "delta"]["run_epochs"]) == {"11 20"}
+        assert set(table[table["target"] == "stones"]["run_epochs"]) == {"20"}
+
+
 def test_fig5_shows_the_papers_two_targets_where_they_exist():
     experiment = an_experiment(targets=("mnist", "svhn", "cifar10"))
     table = compare_as("fig5", rows_of(experiment), experiment)
