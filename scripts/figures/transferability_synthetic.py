@@ -22,7 +22,7 @@ COLOURS = {"first singular vector": "#0072d6", "second singular vector": "#8c8c8
 FOOTER = (
     "Source networks: the target network, all weights perturbed. Loss: root mean squared error with the last layer solved anew. "
     "Solid: attacks of the source shown to the target; dashed: the reverse. {seeds} seeds, each with its own data, networks and "
-    "deviation; lines: means{bands}. The authors' tables hold the squares of alpha2 and of the combined measure."
+    "deviation; lines: means{bands}."
 )
 
 

@@ -83,14 +83,14 @@ def tau1(direction: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 def best_map(transferred: torch.Tensor, attacked: torch.Tensor) -> torch.Tensor:
     """The linear map A [d_T, d_S] that best turns D_SS into D_ST, E[D_ST D_SS^T] E[D_SS D_SS^T]^+, scaled down to spectral norm r.
 
-    r^2 = E|D_ST|^2 / E|D_SS|^2. ASSUME: the projection onto matrices of spectral norm r is a scaling, as in the authors' code; for one output
-    it never binds (Cauchy-Schwarz). transferred: D_ST. attacked: D_SS.
+    r^2 = E|D_ST|^2 / E|D_SS|^2; for one output the limit never binds (Cauchy-Schwarz). transferred: D_ST. attacked: D_SS.
     """
     cross = torch.einsum("nt,ns->ts", transferred, attacked) / len(attacked)
     moment = torch.einsum("na,nb->ab", attacked, attacked) / len(attacked)
     found = cross @ torch.linalg.pinv(moment, hermitian=True)
     limit = (transferred.pow(2).sum() / attacked.pow(2).sum()).sqrt()
     norm = torch.linalg.matrix_norm(found, 2)
+    # ASSUME: the paper's projection is a scaling, as in the authors' code.
     return found * (limit / norm) if norm > limit else found
 
 
