@@ -14,6 +14,7 @@ from advtransfer.config import columns
 ROLES = ("natural", "robust", "linf_small", "linf_large")
 
 MAIN = "Utrera et al. 2020"
+LIANG = "Liang et al. 2021"
 OURS = "beyond the paper"
 
 CATEGORIES = {
@@ -21,6 +22,7 @@ CATEGORIES = {
     "influence": "Which training images matter",
     "networks": "Inside the networks",
     "sources": "Source networks",
+    "transferability": "Do attacks carry over where knowledge does?",
     "settings": "Settings",
 }
 
@@ -52,7 +54,7 @@ class Entry:
 
     name: of its files in figures/ and results/tables/. paper, section: what it reproduces; no section beyond the papers. caption: one line. category: a key of
     CATEGORIES. drawn_from: what it is made of: "rows" (of fine-tuned models), "influence", "influence_all" (through all
-    weights), "networks" (fine-tuned ones, looked into), "architecture", "robustness" (of the sources), or, for tables of the configuration, "protocol", "sources" and "targets".
+    weights), "networks" (fine-tuned ones, looked into), "architecture", "robustness" (of the sources), "synthetic" (no network of the experiment), or, for tables of the configuration, "protocol", "sources" and "targets".
     tabulate: the function of `advtransfer.tables` that makes its table, "module.function"; empty where a rule of its own makes it.
     table: the ending of its table's file. columns: of that table. endings: of its files in figures/. stem: of these files' name, where it is
     not the entry's.
@@ -250,6 +252,16 @@ _ENTRIES = (
         columns=columns.ROBUSTNESS,
     ),
     Entry(
+        "transferability_synthetic",
+        LIANG,
+        "Liang et al. 2021, section 5.1",
+        "Synthetic: attacks and knowledge carry over less from a more perturbed network",
+        "transferability",
+        "synthetic",
+        columns=columns.SYNTHETIC_MEANS,
+        endings=("pdf", "png", "csv"),
+    ),
+    Entry(
         "table1",
         MAIN,
         "Table 1",
@@ -399,6 +411,12 @@ RESULTS = (
             "train_query_image_ids": "which training images are queries, int64 [q]",
             **_QUERIES,
         },
+    ),
+    Result(
+        "results/transferability/synthetic/seed{seed}.parquet",
+        "One draw of the synthetic experiment of transferability: a row for each perturbation and attack. S is the perturbed source network, "
+        "T the target network; D_ST is the change that S's attack makes in T's output.",
+        columns.TRANSFERABILITY_SYNTHETIC,
     ),
     Result("results/robustness/{source}.parquet", "How robust a source is on its own test images.", columns.ROBUSTNESS),
     Result(

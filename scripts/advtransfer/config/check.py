@@ -123,6 +123,11 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
     for name, experiment in config["experiments"].items():
         _check_experiment(config, name, experiment)
     _check_robustness(config)
+    asked, have = config["transferability"]["synthetic"]["seeds"], len(config["seeds"])
+    if asked > have:
+        raise InputError(
+            f"config: transferability.synthetic.seeds: found {asked}, but 'seeds' lists {have}. Lower it or list more seeds."
+        )
 
 
 def _check_downloads(config: Mapping[str, Any]) -> None:

@@ -41,6 +41,34 @@ RESOLUTION = {
     "pixels": "shorter side of the target's images, as they are or shrunk",
     **{name: words for name, words in ACCURACY.items() if name not in ("quantity", "target")},
 }
+# S: the perturbed source, T: the target network; "source_target" are attacks of S shown to T.
+TRANSFERABILITY_SYNTHETIC = {
+    "seed": "of the data, the networks and the deviation",
+    "perturbation": "of the source's weights, in units of a deviation uniform in +-0.5",
+    "attack": '"first singular vector" of the Jacobian, or as a negative control the "second singular vector"',
+    "transfer_loss": "root mean squared error of the source with its last layer solved anew: knowledge transfer",
+    "alpha1_source_target": "mean of |D_ST| / |D_TT|",
+    "alpha1_target_source": "mean of |D_TS| / |D_SS|",
+    "alpha2_source_target": "Frobenius norm of E[unit(D_SS) unit(D_ST)^T]; the authors' tables hold its square",
+    "alpha2_target_source": "the same with S and T exchanged",
+    "combined_source_target": "Frobenius norm of E[alpha1 unit(D_SS) unit(D_ST)^T]; the authors' tables hold its square",
+    "combined_target_source": "the same with S and T exchanged",
+    "tau1": "mean squared cosine between the two networks' attacks",
+    "tau2": "share of T's change that one linear map of S's change explains",
+    "gradient_distance": "root mean squared distance of T's Jacobian from the best linear map of S's",
+    "left_out": "points at which an attack changes nothing",
+}
+SYNTHETIC_MEANS = {
+    "attack": TRANSFERABILITY_SYNTHETIC["attack"],
+    "quantity": "a column of the rows (results/transferability/synthetic/)",
+    "perturbation": TRANSFERABILITY_SYNTHETIC["perturbation"],
+    "mean": "over seeds",
+    "low": "lower end of the 95% interval over seeds; empty for a single seed",
+    "high": "upper end of that interval",
+    "seeds": "behind the mean",
+    "spearman": "rank correlation of the quantity with the perturbation within a seed, mean over seeds",
+    "left_out": "points at which an attack changes nothing, in all seeds together",
+}
 TABLE5 = {
     "target": "the target data set",
     "images": "training images of the target",

@@ -91,6 +91,12 @@ def source_robustness_files(config: Mapping[str, Any], experiment: Mapping[str, 
     return robustness_files(config, experiment)
 
 
+def synthetic_files(config: Mapping[str, Any]) -> list[str]:
+    """The rows of each seed of the synthetic experiment of transferability."""
+    seeds = config["seeds"][: config["transferability"]["synthetic"]["seeds"]]
+    return [f"results/transferability/synthetic/seed{seed}.parquet" for seed in seeds]
+
+
 def described_files(config: Mapping[str, Any], experiment: Mapping[str, Any], table: str) -> list[str]:
     """What tables 1 to 4 are read from, besides the configuration."""
     if CATALOGUE[table].drawn_from == "sources":

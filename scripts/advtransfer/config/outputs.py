@@ -40,6 +40,8 @@ def needs(
         return f"{len(known_sources(config, experiment))} sources"
     if entry.drawn_from == "targets":
         return f"{len(experiment['targets'])} targets"
+    if entry.drawn_from == "synthetic":
+        return f"{config['transferability']['synthetic']['seeds']} seeds"
     return "nothing"
 
 
@@ -48,14 +50,14 @@ def wanted_by_default(
 ) -> list[str]:
     """The files in figures/ that the experiment can show without further data.
 
-    The targets' table of published rows is left out: it alone would need their images.
+    Of published rows, the targets' table is left out, as it alone would need their images, and what is computed without them.
     """
     return [
         file
         for entry in CATALOGUE.values()
         for file in entry.outputs
         if not lacking(config, experiment, inspection, entry)
-        and not (experiment["rows"] and entry.drawn_from == "targets")
+        and not (experiment["rows"] and entry.drawn_from in ("targets", "synthetic"))
     ]
 
 

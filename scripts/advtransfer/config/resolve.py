@@ -274,6 +274,12 @@ def resolve_robustness(config: Mapping[str, Any], source: str) -> dict[str, Any]
     }
 
 
+def resolve_synthetic(config: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """What one draw of the synthetic experiment of transferability is told."""
+    settings = config["transferability"]["synthetic"]
+    return {"seed": seed, "perturbations": settings["perturbations"], "iterations": settings["iterations"]}
+
+
 def evaluated_epochs(epochs: int, evaluate_every: int) -> list[int]:
     """The epochs after which a run is evaluated: 1, 1 + evaluate_every, 1 + 2 evaluate_every, ... and the last.
 

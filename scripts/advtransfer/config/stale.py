@@ -22,6 +22,7 @@ from advtransfer.config.resolve import (
     resolve_protocol,
     resolve_robustness,
     resolve_source,
+    resolve_synthetic,
     resolve_target,
     test_data_of,
 )
@@ -101,6 +102,9 @@ def recipes(
         )
     if inspection is not None:
         yield from _looked_into(config, experiment, inspection)
+    for file in inputs.synthetic_files(config):
+        seed = int(Path(file).stem.removeprefix("seed"))
+        yield file, Recipe(resolve_synthetic(config, seed), ("transferability_synthetic.py",))
     yield from _tables(config, experiment, inspection, counts)
     yield from _figures(config, experiment, inspection)
 
@@ -255,6 +259,9 @@ def _table(
     if entry.drawn_from == "robustness":
         rows = functools.partial(_all_of, inputs.robustness_files(config, experiment))
         return Recipe(None, ("source_robustness.py",), others=rows)
+    if entry.drawn_from == "synthetic":
+        rows = functools.partial(_all_of, inputs.synthetic_files(config))
+        return Recipe({"bands": config["bands"]}, ("transferability_synthetic_table.py",), others=rows)
     if entry.drawn_from == "architecture":
         settings = {
             "source": resolve_source(config["sources"][experiment["sources"]["natural"]]),
