@@ -6,10 +6,28 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+import experiments
 from advtransfer.artefacts import save_table
+from advtransfer.config.columns import SYNTHETIC_MEANS
 from advtransfer.tables.accuracy import ROW_COLUMNS, compare
+from advtransfer.tables.resolution import resolution as tabulate_resolution
 from experiments import selections
-from figures import epsilon, fig1, fig2, fig3, fig4, fig5, fig6, fig7, fig9, fig10, networks, style
+from figures import (
+    epsilon,
+    fig1,
+    fig2,
+    fig3,
+    fig4,
+    fig5,
+    fig6,
+    fig7,
+    fig9,
+    fig10,
+    networks,
+    resolution,
+    style,
+    transferability_synthetic,
+)
 
 FROM_ROWS = {"fig2": fig2, "fig3": fig3, "fig4": fig4, "fig5": fig5, "fig10": fig10, "epsilon": epsilon}
 
@@ -191,4 +209,40 @@ OF_NETWORKS = {
     "fig8": lambda: networks.draw_shares(shares(), NETWORKS_EXPERIMENT),
     "influence_all": lambda: networks.draw_shares(shares(("head", "all weights")), NETWORKS_EXPERIMENT),
     "fig9": lambda: fig9.draw(schematic(), NETWORKS_EXPERIMENT),
+}
+
+
+SHRUNK = {"leaves": [[32, "leaves"], [8, "leaves_8px"]], "stones": [[16, "stones"]]}
+
+
+def resolutions(folder: Path, accuracy=lambda source, target, blocks, images, seed, epoch: 0.5 + 0.01 * seed):
+    """The table of `resolution` as it is read, of 6 seeds and two sizes, and its experiment."""
+    names = [name for places in SHRUNK.values() for _, name in places]
+    experiment = experiments.an_experiment(
+        6,
+        labels={"leaves": "Leaves"},
+        resolution={"targets": SHRUNK, "images": [100, 200]},
+        figures={"resolution": selections(names)["resolution"]},
+    )
+    wide = {**experiment, "targets": names, "sizes": {name: [[100, 6], [200, 6]] for name in names}}
+    table = tabulate_resolution(experiments.rows_of(wide, accuracy), experiment, "resolution")
+    save_table(folder / "resolution.csv", table)
+    return style.read_table(str(folder / "resolution.csv")), experiment
+
+
+def synthetic(seeds=4):
+    """A table of `transferability_synthetic`."""
+    quantities = [quantity for _, mine in transferability_synthetic.PANELS for quantity in mine]
+    lines = [
+        [attack, quantity, x, 0.5 + x / 10, 0.4, 0.6, seeds, -1.0, 0]
+        for attack in transferability_synthetic.COLOURS
+        for quantity in quantities
+        for x in (2.0, 0.0, 1.0)
+    ]
+    return pd.DataFrame(lines, columns=list(SYNTHETIC_MEANS))
+
+
+OF_STUDIES = {
+    "resolution": lambda folder: resolution.draw(*resolutions(folder)),
+    "transferability_synthetic": lambda folder: transferability_synthetic.draw(synthetic(), {}),
 }

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 
 from advtransfer.config.catalogue import DRAWN
 from advtransfer.targets.catalogue import PAPER_TARGETS
-from drawings import FROM_ROWS, OF_NETWORKS, an_experiment, drawing, panel, rows_of, texts_of
+from drawings import FROM_ROWS, OF_NETWORKS, OF_STUDIES, an_experiment, drawing, panel, rows_of, texts_of
 from figures import source_robustness, style
 from page import blank_below_legends, text_points
 
@@ -74,6 +74,8 @@ def every_figure(folder, width=style.WIDTH, targets=tuple(PAPER_TARGETS)):
             yield name, drawing(name, rows, experiment, folder, width)
         elif name in OF_NETWORKS:
             yield name, OF_NETWORKS[name]()
+        elif name in OF_STUDIES:
+            yield name, OF_STUDIES[name](folder)
         else:
             assert name == "source_robustness", f"{name} is drawn by no test"
             yield name, robustness()
