@@ -12,6 +12,7 @@ An experiment is used in its resolved form, a JSON-compatible dict made by `reso
     epsilon             {"sources": [{"source": str, "norm": str or null, "epsilon": float}, ...], "images": [int, ...]};
                         the natural source has norm null and epsilon 0
     figures             {name: {"roles", "blocks", "x", "differences", "panels", "epoch"}}: see `catalogue.Selection`; what is drawn from rows
+    robustness_bound    see `config.robustness_bound`, or null
     bands               "t" or "bootstrap", see `tables.intervals`
     rows                path of one file that holds all rows, or null where every chunk of seeds has a file of its own
     seeds_per_job       [[up to images, seeds], ...]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from advtransfer.config.catalogue import CATALOGUE, FROM_ROWS, Selection
+from advtransfer.config.robustness_bound import resolve_robustness_bound
 from advtransfer.config.values import UNLIMITED, parse_epsilon, parse_threat, require_known, seeds_at, step_at
 from advtransfer.errors import InputError
 
@@ -39,7 +40,7 @@ def resolve_experiment(config: Mapping[str, Any], counts: Mapping[str, Mapping[s
                 "each needs one. Raise 'images'."
             )
         sizes[target] = [[images, seeds_at(config, experiment, images)] for images in wanted]
-    return {
+    resolved = {
         "name": name,
         "protocol": experiment["protocol"],
         "sources": dict(experiment["sources"]),
@@ -57,6 +58,8 @@ def resolve_experiment(config: Mapping[str, Any], counts: Mapping[str, Mapping[s
         "rows": rows if experiment.get("rows") == "published" else None,
         "seeds_per_job": [[step.get("images_up_to", UNLIMITED), step["seeds"]] for step in config["seeds_per_job"]],
     }
+    bound = resolve_robustness_bound(config, resolved, experiment_sources(resolved))
+    return {**resolved, "robustness_bound": bound}
 
 
 def _resolve_fig3(
@@ -167,7 +170,8 @@ def resolve_selection(
 
 def experiment_for(experiment: Mapping[str, Any], figure: str) -> dict[str, Any]:
     """The resolved experiment without what only other figures show, so that a figure is redrawn for its own settings."""
-    mine = {key: value for key, value in experiment.items() if key not in ("fig3", "epsilon", "figures", "bands")}
+    others = ("fig3", "epsilon", "figures", "bands", "robustness_bound")
+    mine = {key: value for key, value in experiment.items() if key not in others}
     entry = CATALOGUE[figure]
     x = None
     if entry.selection:
@@ -175,7 +179,9 @@ def experiment_for(experiment: Mapping[str, Any], figure: str) -> dict[str, Any]
         x = entry.selection.x
     if x == "epoch":
         mine["fig3"] = experiment["fig3"]
-    if x == "epsilon" or entry.drawn_from == "robustness":
+    if entry.drawn_from == "attacked":
+        mine |= {"robustness_bound": experiment["robustness_bound"], "bands": experiment["bands"]}
+    if x == "epsilon" or entry.drawn_from in ("robustness", "attacked"):
         mine["epsilon"] = experiment["epsilon"]
         mine["labels"] = {**experiment["epsilon"]["labels"], **experiment["labels"]}
     return mine

@@ -32,7 +32,7 @@ def test_every_artefact_of_an_experiment_has_one_recipe(chosen, tmp_path, monkey
     drawn = [file for file in files if file.startswith("figures/")]
     if experiment["rows"] is None:
         everything = {"sources", "targets", "subsets", "transfer", "models", "features", "influence", "influence_all"}
-        assert folders == everything | {"robustness", "tables"}
+        assert folders == everything | {"robustness", "robustness_bound", "tables"}
         shown = {f"figures/{name}.png" for name in DRAWN}
         assert set(drawn) == (shown if experiment["name"] == "demo" else shown - {"figures/source_robustness.png"})
     else:
