@@ -95,7 +95,8 @@ def attacked(experiment: Mapping[str, Any]) -> Iterator[tuple[str, Attacked]]:
     for blocks in (0, *settings["blocks"]):
         for source in settings["sources"] if blocks == 0 else settings["compared"]:
             for target, images in settings["sizes"].items():
-                for first, last in chunks(len(settings["seeds"]), images, experiment["seeds_per_job"]):
+                # As at the smallest size: these jobs train nothing, and seeds in one job share an attack.
+                for first, last in chunks(len(settings["seeds"]), 1, experiment["seeds_per_job"]):
                     cell = {"source": source, "target": target, "blocks": blocks, "images": images}
                     file = ROWS.format(protocol=settings["protocol"], first=first, last=last, **cell)
                     yield file, Attacked(**cell, seeds=tuple(settings["seeds"][first : last + 1]))
