@@ -8,9 +8,10 @@ import pandas as pd
 
 import experiments
 from advtransfer.artefacts import save_table
-from advtransfer.config.columns import SYNTHETIC_MEANS
+from advtransfer.config.columns import BOUND_ROWS, SYNTHETIC_MEANS
 from advtransfer.tables.accuracy import ROW_COLUMNS, compare
 from advtransfer.tables.resolution import resolution as tabulate_resolution
+from advtransfer.tables.robustness_bound import robustness_bound as tabulate_bound
 from experiments import selections
 from figures import (
     epsilon,
@@ -25,6 +26,7 @@ from figures import (
     fig10,
     networks,
     resolution,
+    robustness_bound,
     style,
     transferability_synthetic,
 )
@@ -242,7 +244,38 @@ def synthetic(seeds=4):
     return pd.DataFrame(lines, columns=list(SYNTHETIC_MEANS))
 
 
+def bound_table(sources, targets, seeds=3, blocks=(0, 3), epsilons=(1 / 255, 2 / 255)):
+    rng = np.random.default_rng(0)
+    lines = []
+    for target in targets:
+        for index, source in enumerate(sources):
+            for count in blocks if index < 2 else blocks[:1]:
+                for seed in range(seeds):
+                    for image in range(12):
+                        s, rho = rng.exponential(0.3), rng.exponential(0.5)
+                        for times, epsilon in enumerate(epsilons, 1):
+                            flipped = bool(times * s > rho and rng.random() < 0.5)
+                            cell = [target, source, count, 100, seed, "linf", epsilon, image]
+                            classes = [1, 1, 2 if flipped else 1, 0.5, 0.5 + 0.3 * times * s]
+                            lines.append(
+                                [*cell, *classes, times * s, times * s, 9.0, rho, 4.0, times * s < rho, flipped, False]
+                            )
+    return tabulate_bound(pd.DataFrame(lines, columns=list(BOUND_ROWS)), "t")
+
+
+def bound_experiment(sources, targets, blocks=(3,)):
+    attack = {"norm": "linf", "epsilons": [[10**9, [1 / 255]]], "steps": 20, "restarts": 1, "seed": 0}
+    settings = {"protocol": "probe", "sources": sources, "compared": sources[:2], "blocks": list(blocks)}
+    return {
+        **{"name": "trial", "targets": targets, "labels": {name: f"{name}!" for name in sources}, "bands": "t"},
+        "robustness_bound": {**settings, "test_images": 12, "attack": attack},
+    }
+
+
 OF_STUDIES = {
+    "robustness_bound": lambda folder: robustness_bound.draw(
+        bound_table(["plain", "l2"], ["leaves", "stones"]), bound_experiment(["plain", "l2"], ["leaves", "stones"])
+    ),
     "resolution": lambda folder: resolution.draw(*resolutions(folder)),
     "transferability_synthetic": lambda folder: transferability_synthetic.draw(synthetic(), {}),
 }

@@ -1,6 +1,6 @@
 """Projected gradient descent (paper, sections 3 and 4; Madry et al. 2018)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -33,8 +33,10 @@ def pgd(
     random_start: bool = False,
     keep_best: bool = False,
     generator: torch.Generator | None = None,
+    objective: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    start: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Adversarial images [n, c, h, w] that raise the cross-entropy of `model` within `threat` of `images`.
+    """Adversarial images [n, c, h, w] that raise the cross-entropy of `model`, or `objective`, within `threat` of `images`.
 
     Every step goes along the steepest ascent direction of the threat's norm, back into the ball, then back into
     [0, 1] (the order of the `robustness` library). The model is in eval mode meanwhile; its parameters, its
@@ -44,13 +46,23 @@ def pgd(
     step_size: in pixel units; 2.5 epsilon / steps if not given. random_start: begin at a random point of the ball.
     keep_best: return each image's iterate of highest loss, the first and the last included, not the last iterate.
     generator: the source of the random start; the device's default generator if not given.
+    objective: what is raised, of images [n, c, h, w], a number for each [n]; it may use `model` in any way, and then `labels` are not
+    looked at. start: the perturbations [n, c, h, w] to begin at, instead of none or random ones.
     """
     images = images.detach()
+
+    def losses_of(candidates: torch.Tensor) -> torch.Tensor:
+        if objective is not None:
+            return objective(candidates)
+        return functional.cross_entropy(model(candidates), labels, reduction="none")
+
     if step_size is None:
         step_size = 2.5 * threat.epsilon / max(steps, 1)
     adversarial = images
     if random_start:
         adversarial = (images + threat.random_start(images, generator)).clamp(0, 1)
+    if start is not None:
+        adversarial = (images + threat.project(start)).clamp(0, 1)
     best, best_losses = adversarial, None
 
     def keep(candidates: torch.Tensor, losses: torch.Tensor) -> None:
@@ -65,7 +77,7 @@ def pgd(
     with evaluating(model), torch.enable_grad():
         for _ in range(steps):
             adversarial = adversarial.detach().requires_grad_(True)
-            losses = functional.cross_entropy(model(adversarial), labels, reduction="none")
+            losses = losses_of(adversarial)
             # The sum, not the mean: each image's gradient is then independent of its batch.
             (gradient,) = torch.autograd.grad(losses.sum(), adversarial)
             adversarial = adversarial.detach()
@@ -75,7 +87,7 @@ def pgd(
             adversarial = (images + perturbation).clamp(0, 1)
         if keep_best:
             with torch.no_grad():
-                keep(adversarial, functional.cross_entropy(model(adversarial), labels, reduction="none"))
+                keep(adversarial, losses_of(adversarial))
             return best
     return adversarial
 

@@ -54,11 +54,14 @@ def test_the_papers_grid_is_planned_offline(fresh):
         "subset": 60,
         "transfer": 6 * 4 * 4 * 35,
         "table": 7,
-        "figure": 12,
+        "figure": 13,
         "describe": 4,
         "table5": 1,
-        # Figures that look into a network: of two sources, as fine-tuned for influence and as started from for figure 1.
-        "fine_tuned_model": 4,
+        # Figures that look into a network: of two sources, as fine-tuned for influence and as started from for figure 1. And under attack:
+        # 3 seeds of each source and target as linear probes, of the natural and the robust one with 1 and 3 blocks too.
+        "fine_tuned_model": 4 + 3 * 6 * (4 + 2 * 2),
+        "robustness_bound_rows": 6 * (4 + 2 * 2),
+        "robustness_bound": 1,
         "features": 2,
         "influence": 2,
         "influence_table": 3,

@@ -15,12 +15,14 @@ ROLES = ("natural", "robust", "linf_small", "linf_large")
 
 MAIN = "Utrera et al. 2020"
 LIANG = "Liang et al. 2021"
+NERN = "Nern et al. 2022"
 OURS = "beyond the paper"
 
 CATEGORIES = {
     "accuracy": "Accuracy after transfer",
     "influence": "Which training images matter",
     "networks": "Inside the networks",
+    "robustness": "Robustness after transfer",
     "sources": "Source networks",
     "transferability": "Do attacks carry over where knowledge does?",
     "settings": "Settings",
@@ -54,7 +56,7 @@ class Entry:
 
     name: of its files in figures/ and results/tables/. paper, section: what it reproduces; no section beyond the papers. caption: one line. category: a key of
     CATEGORIES. drawn_from: what it is made of: "rows" (of fine-tuned models), "influence", "influence_all" (through all
-    weights), "networks" (fine-tuned ones, looked into), "architecture", "robustness" (of the sources), "synthetic" (no network of the experiment), or, for tables of the configuration, "protocol", "sources" and "targets".
+    weights), "networks" (fine-tuned ones, looked into), "attacked" (networks under attack), "architecture", "robustness" (of the sources), "synthetic" (no network of the experiment), or, for tables of the configuration, "protocol", "sources" and "targets".
     tabulate: the function of `advtransfer.tables` that makes its table, "module.function"; empty where a rule of its own makes it.
     table: the ending of its table's file. columns: of that table. endings: of its files in figures/. stem: of these files' name, where it is
     not the entry's.
@@ -262,6 +264,28 @@ _ENTRIES = (
         endings=("pdf", "png", "csv"),
     ),
     Entry(
+        "robustness_bound",
+        NERN,
+        "",
+        "Linear probes under attack, and how far their representation bounds what it does",
+        "robustness",
+        "attacked",
+        "robustness_bound.robustness_bound",
+        columns=columns.BOUND,
+    ),
+    Entry(
+        "robustness_bound_summary",
+        NERN,
+        "",
+        "The same by source, target, blocks and epsilon, with violations and contradictions",
+        "robustness",
+        "attacked",
+        "robustness_bound.robustness_bound_summary",
+        columns=columns.BOUND_SUMMARY,
+        endings=("csv",),
+        stem="robustness_bound",
+    ),
+    Entry(
         "table1",
         MAIN,
         "Table 1",
@@ -419,6 +443,12 @@ RESULTS = (
         columns.TRANSFERABILITY_SYNTHETIC,
     ),
     Result("results/robustness/{source}.parquet", "How robust a source is on its own test images.", columns.ROBUSTNESS),
+    Result(
+        "results/robustness_bound/{protocol}/{source}/{target}/blocks{blocks}_n{images}/seeds{first}-{last}.parquet",
+        "Networks under attack: a row for each test image, seed and epsilon. Of linear probes (0 blocks), and of networks with trained blocks. "
+        "In brackets the symbols of Nern et al.",
+        columns.BOUND_ROWS,
+    ),
     Result(
         "results/tables/{experiment}/{figure}.csv, .safetensors",
         "Exactly what a figure draws; columns above. A CSV table has its hash beside it, in {figure}.csv.sha256.",

@@ -128,6 +128,10 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
         raise InputError(
             f"config: transferability.synthetic.seeds: found {asked}, but 'seeds' lists {have}. Lower it or list more seeds."
         )
+    _check_robustness_bound(config["robustness_bound"], config, "robustness_bound")
+    for name, experiment in config["experiments"].items():
+        own = experiment.get("robustness_bound", {})
+        _check_robustness_bound({**config["robustness_bound"], **own}, config, f"experiments.{name}.robustness_bound")
 
 
 def _check_downloads(config: Mapping[str, Any]) -> None:
@@ -301,3 +305,20 @@ def _check_robustness(config: Mapping[str, Any]) -> None:
             f"config: robustness.restarts: found {config['robustness']['restarts']}, but AutoAttack has restarts of its "
             "own. Set it to 1."
         )
+
+
+def _check_robustness_bound(settings: Mapping[str, Any], config: Mapping[str, Any], key: str) -> None:
+    require_known(settings["protocol"], config["protocols"], f"{key}.protocol", "protocol")
+    if config["protocols"][settings["protocol"]]["batch_norm"] == "adapt":
+        raise InputError(
+            f"config: {key}.protocol: '{settings['protocol']}' lets frozen layers adapt while the head trains (batch_norm: adapt), so that "
+            "the representation is not the source's. Choose one with 'batch_norm: frozen' or 'target'."
+        )
+    limits = [step.get("resolution_up_to", UNLIMITED) for step in settings["epsilons"]]
+    if limits != sorted(set(limits)) or limits[-1] != UNLIMITED:
+        raise InputError(
+            f"config: {key}.epsilons: found resolution_up_to limits {limits[:-1]}. They must rise, and the last entry must have none."
+        )
+    for step in settings["epsilons"]:
+        for epsilon in step["epsilons"]:
+            _check_threat({"norm": settings["norm"], "epsilon": epsilon}, f"{key}.epsilons")

@@ -114,6 +114,73 @@ ROBUSTNESS = {
     "attack": "with steps and restarts",
     "origin": '"measured" or "training record"',
 }
+# An attacked image of one network (Nern et al. 2022; their symbols in brackets).
+BOUND_ROWS = {
+    "target": "the target data set",
+    "source": "the source network",
+    "blocks": "bottleneck blocks trained besides the head; 0 is a linear probe",
+    "images": "training images of the target",
+    "seed": "of the network, as of a fine-tuned one",
+    "norm": 'of the attack, "l2" or "linf"',
+    "epsilon": "radius of the attack, pixel units [0, 1]",
+    "image_id": "position among the target's test images, from 0",
+    "label": "of the image (y)",
+    "prediction": "class that the network gives the image",
+    "prediction_adv": "another class that an adversarial point of the image gets, of highest loss; the same class where no point gets another",
+    "loss": "cross-entropy of the image, nats",
+    "loss_adv": "highest cross-entropy over the image and its adversarial points, nats",
+    "sensitivity_estimate": "largest distance of the features of an adversarial point from the image's, L2 (s_hat): a lower estimate of "
+    "the sensitivity",
+    "sensitivity_representation": "the same over the attacks on the representation alone, which need no head",
+    "feature_norm": "L2 norm of the image's features",
+    "boundary_distance": "distance of the image's features from the nearest decision boundary (rho)",
+    "weight_distance": "largest distance of another row of the head's weights from the label's (D_y), nats per unit of the features",
+    "met": "whether the criterion is met: sensitivity_estimate < boundary_distance, beyond rounding",
+    "flipped": "whether an adversarial point gets another class than the image",
+    "violated": "whether the loss at an adversarial point is further from the image's than weight_distance times the distance of their "
+    "features, beyond rounding",
+}
+BOUND = {
+    "quantity": 'of linear probes "loss_gap", "bound" (nats), "accuracy", "accuracy_met", "robust_accuracy", "relative_sensitivity"; '
+    '"beyond_pretrained", the share of the images whose loss rose further than the pretrained bound; "flipped", "stands", the share '
+    'of the probes\' images whose difference lies in a bin; "rank_correlation" of relative sensitivity and robust accuracy over '
+    'sources, and its "permutation_p". As in the summary',
+    "target": "the target data set",
+    "source": "the source network",
+    "blocks": "bottleneck blocks trained besides the head",
+    "epsilon": "radius of the attack, pixel units [0, 1]",
+    "value": "mean over seeds, or what the quantity says",
+    "low": "lower end of the 95% interval over seeds; empty for a single one",
+    "high": "upper end of that interval",
+    "left": "of a bin of boundary_distance - sensitivity_estimate, relative to the mean norm of the source's features: its lower edge",
+    "right": "its upper edge",
+    "networks": "networks (seeds) behind the value",
+    "points": "of a correlation: sources; of a bin: attacked images in all bins",
+}
+BOUND_SUMMARY = {
+    "target": "the target data set",
+    "source": "the source network",
+    "blocks": "bottleneck blocks trained besides the head; 0 is a linear probe",
+    "images": "training images of the target",
+    "norm": 'of the attack, "l2" or "linf"',
+    "epsilon": "radius of the attack, pixel units [0, 1]",
+    "networks": "networks (seeds)",
+    "attacked_images": "attacked images of all networks",
+    "violations": "attacked images whose loss moved further than the bound allows; none, or the run fails",
+    "contradictions": "attacked images that met the criterion and got another class all the same; none, or the run fails",
+    "accuracy": "on the attacked test images before the attack, a fraction",
+    "robust_accuracy": "right before and at all adversarial points, a fraction",
+    "accuracy_met": "right, and the criterion is met, a fraction; at most robust_accuracy",
+    "accuracy_met_representation": "the same with the attacks on the representation alone; no attack on the head is needed for it",
+    "loss": "mean, nats",
+    "loss_gap": "mean rise of the loss to its highest at an adversarial point, nats",
+    "bound": "mean of weight_distance x sensitivity_estimate, nats",
+    "pretrained_bound": "with the sensitivity estimate of the linear probe's representation in place of the network's own, nats",
+    "beyond_pretrained": "attacked images whose loss rose further than that; it may, where blocks are trained",
+    "sensitivity_estimate": "mean, in units of the features: a lower estimate of the sensitivity",
+    "relative_sensitivity": "mean of sensitivity_estimate over mean of feature_norm",
+    "weight_distance": "mean, nats per unit of the features",
+}
 TABLE1 = {"hyper_parameter": "in words", "value": "of the experiment's protocol"}
 TABLE2 = {
     "images": "training images",

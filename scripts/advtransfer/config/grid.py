@@ -16,6 +16,7 @@ An experiment is used in its resolved form, a JSON-compatible dict made by `reso
                         the natural source has norm null and epsilon 0
     resolution          {"targets": {target: [[pixels, target of that resolution], ...]}, "images": [int, ...]}, or null; see `resolution`
     figures             {name: {"roles", "blocks", "x", "differences", "panels", "epoch", "printed"}}: see `catalogue.Selection`; what is drawn from rows
+    robustness_bound    see `config.robustness_bound`, or null
     bands               "t" or "bootstrap", see `tables.intervals`
     rows                path of one file that holds all rows, or null where every chunk of seeds has a file of its own
     seeds_per_job       [[up to images, seeds], ...]

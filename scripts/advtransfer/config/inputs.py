@@ -11,6 +11,7 @@ from advtransfer.config.catalogue import CATALOGUE, Entry
 from advtransfer.config.grid import cells, row_files
 from advtransfer.config.inspection import model_file
 from advtransfer.config.resolve import experiment_sources, test_data_of
+from advtransfer.config.robustness_bound import NO_NETWORKS as NO_NETWORKS_TO_ATTACK
 from advtransfer.errors import InputError
 from advtransfer.targets.catalogue import PAPER_TARGETS, data_set_of
 from advtransfer.targets.listing import count, fingerprint
@@ -185,6 +186,8 @@ def lacking(
         return no_models(experiment, entry.name)
     if entry.drawn_from in PART_OF and inspection is None:
         return NO_NETWORKS
+    if entry.drawn_from == "attacked" and experiment["robustness_bound"] is None:
+        return NO_NETWORKS_TO_ATTACK
     if entry.drawn_from == "robustness" and not known_sources(config, experiment):
         return "has no source whose robustness is known. Name the sources' test images in 'robustness: test_data' to see it"
     return ""

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from advtransfer.config.catalogue import CATALOGUE, CATEGORIES, OURS, RESULTS, Entry
+from advtransfer.config.catalogue import CATALOGUE, CATEGORIES, RESULTS, Entry
 from advtransfer.config.grid import transfer_jobs
 from advtransfer.config.inputs import PART_OF, known_sources, lacking
+from advtransfer.config.robustness_bound import attacked
 from advtransfer.errors import InputError
 
 
@@ -36,6 +37,9 @@ def needs(
     if entry.drawn_from in PART_OF:
         looked = inspection[PART_OF[entry.drawn_from]]
         return f"2 networks on {looked['images']:,} images of {looked['target']}"
+    if entry.drawn_from == "attacked":
+        networks = sum(len(job.seeds) for _, job in attacked(experiment))
+        return f"{networks} networks, each on {experiment['robustness_bound']['test_images']:,} attacked images"
     if entry.drawn_from in ("robustness", "sources"):
         return f"{len(known_sources(config, experiment))} sources"
     if entry.drawn_from == "targets":
@@ -81,7 +85,7 @@ def listing(
 
 def described(entry: Entry) -> str:
     """An entry's caption and where it comes from."""
-    return f"{entry.caption} ({entry.section or OURS})"
+    return f"{entry.caption} ({entry.section or entry.paper})"
 
 
 def page() -> str:

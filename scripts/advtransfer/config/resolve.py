@@ -10,6 +10,7 @@ from typing import Any
 from advtransfer.config.catalogue import CATALOGUE, FROM_ROWS, Selection
 from advtransfer.config.grid import all_targets, models_of, shrunk_names
 from advtransfer.config.resolution import resolve_resolution
+from advtransfer.config.robustness_bound import resolve_robustness_bound
 from advtransfer.config.values import (
     CELL_KEYS,
     UNLIMITED,
@@ -53,7 +54,7 @@ def resolve_experiment(config: Mapping[str, Any], counts: Mapping[str, Mapping[s
         sizes[target] = [[images, seeds_at(config, experiment, images)] for images in wanted]
     resolution = _resolve_resolution(config, name, sizes)
     shrunk = resolution["targets"] if resolution else {}
-    return {
+    resolved = {
         "name": name,
         "protocol": experiment["protocol"],
         "sources": dict(experiment["sources"]),
@@ -74,6 +75,8 @@ def resolve_experiment(config: Mapping[str, Any], counts: Mapping[str, Mapping[s
         "rows": rows if experiment.get("rows") == "published" else None,
         "seeds_per_job": _resolve_seeds_per_job(config, experiment["protocol"]),
     }
+    bound = resolve_robustness_bound(config, resolved, experiment_sources(resolved))
+    return {**resolved, "robustness_bound": bound}
 
 
 def _resolve_cell_seeds(
@@ -227,7 +230,7 @@ def resolve_selection(
 
 def experiment_for(experiment: Mapping[str, Any], figure: str) -> dict[str, Any]:
     """The resolved experiment without what only other figures show, so that a figure is redrawn for its own settings."""
-    others = ("epochs", "fig3", "epsilon", "resolution", "figures", "bands")
+    others = ("epochs", "fig3", "epsilon", "resolution", "figures", "bands", "robustness_bound")
     mine = {key: value for key, value in experiment.items() if key not in others}
     entry = CATALOGUE[figure]
     x = None
@@ -239,7 +242,9 @@ def experiment_for(experiment: Mapping[str, Any], figure: str) -> dict[str, Any]
         mine["fig3"] = experiment["fig3"]
     if x == "resolution":
         mine["resolution"] = experiment["resolution"]
-    if x == "epsilon" or entry.drawn_from == "robustness":
+    if entry.drawn_from == "attacked":
+        mine |= {"robustness_bound": experiment["robustness_bound"], "bands": experiment["bands"]}
+    if x == "epsilon" or entry.drawn_from in ("robustness", "attacked"):
         mine["epsilon"] = experiment["epsilon"]
         mine["labels"] = {**experiment["epsilon"]["labels"], **experiment["labels"]}
     return mine

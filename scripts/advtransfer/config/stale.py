@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from advtransfer.artefacts import PROVENANCE, damage_named, differing, hash_of, made_of, statement
-from advtransfer.config import inputs
+from advtransfer.config import inputs, robustness_bound
 from advtransfer.config.catalogue import CATALOGUE, DRAWN, Entry
 from advtransfer.config.grid import all_targets, row_files, transfer_inputs, transfer_settings
 from advtransfer.config.inspection import ROLES, model_file
@@ -105,6 +105,7 @@ def recipes(
     for file in inputs.synthetic_files(config):
         seed = int(Path(file).stem.removeprefix("seed"))
         yield file, Recipe(resolve_synthetic(config, seed), ("transferability_synthetic.py",))
+    yield from _attacked(config, experiment)
     yield from _tables(config, experiment, inspection, counts)
     yield from _figures(config, experiment, inspection)
 
@@ -222,6 +223,21 @@ def _looked_into(
         yield through_all, Recipe(settings, ("influence_all.py",), used)
 
 
+def _attacked(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
+    for file, job in robustness_bound.attacked(experiment):
+        protocol = experiment["robustness_bound"]["protocol"]
+        models, used = job.models(protocol), transfer_inputs(job.source, job.target, job.images)
+        for seed, model in models.items():
+            settings = {
+                **{"protocol": protocol, "source": job.source, "target": job.target, "blocks": job.blocks},
+                **{"images": job.images, "seeds": [seed]},
+                "settings": resolve_protocol(config, protocol, job.images),
+            }
+            yield model, Recipe(settings, ("transfer.py",), used)
+        read = {"target": used["target"], **{str(seed): model for seed, model in models.items()}}
+        yield file, Recipe(robustness_bound.row_settings(experiment, job), ("robustness_bound_rows.py",), read)
+
+
 def _tables(
     config: Mapping[str, Any],
     experiment: Mapping[str, Any],
@@ -262,6 +278,10 @@ def _table(
     if entry.drawn_from == "synthetic":
         rows = functools.partial(_all_of, inputs.synthetic_files(config))
         return Recipe({"bands": config["bands"]}, ("transferability_synthetic_table.py",), others=rows)
+    if entry.drawn_from == "attacked":
+        settings = {"tabulate": entry.tabulate, "bands": experiment["bands"]}
+        rows = functools.partial(_all_of, robustness_bound.row_files(experiment))
+        return Recipe(settings, table_code("robustness_bound.py", name), others=rows)
     if entry.drawn_from == "architecture":
         settings = {
             "source": resolve_source(config["sources"][experiment["sources"]["natural"]]),
