@@ -253,9 +253,9 @@ def bound_table(sources, targets, seeds=3, blocks=(0, 3), epsilons=(1 / 255, 2 /
                 for seed in range(seeds):
                     for image in range(12):
                         s, rho = rng.exponential(0.3), rng.exponential(0.5)
-                        for times, epsilon in enumerate(epsilons, 1):
+                        for times, radius in enumerate(epsilons, 1):
                             flipped = bool(times * s > rho and rng.random() < 0.5)
-                            cell = [target, source, count, 100, seed, "linf", epsilon, image]
+                            cell = [target, source, count, 100, seed, "linf", radius, image]
                             classes = [1, 1, 2 if flipped else 1, 0.5, 0.5 + 0.3 * times * s]
                             lines.append(
                                 [*cell, *classes, times * s, times * s, 9.0, rho, 4.0, times * s < rho, flipped, False]

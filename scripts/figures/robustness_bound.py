@@ -1,5 +1,6 @@
 """Draw robustness_bound: how far the representation bounds what an attack does to a linear probe (Nern et al. 2022)."""
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -14,16 +15,15 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from figures import style
 from figures.axes import epsilon_text
 from figures.footer import blocks_in_words, name_of
+from figures.layout import stack
 
-# Inches, for a page of 5.5.
-WIDTH, LEFT, HIGH, GAP = 5.5, 0.52, 1.65, 0.66
-WIDE = (WIDTH - 2 * LEFT - GAP + 0.38) / 2
-UNDER, OVER = 0.42, 0.26
+# Inches: left of a panel, its height, between two of a row, above and below one, and below one that names the sources.
+LEFT, HIGH, GAP, OVER, UNDER, NAMED = 0.52, 1.65, 0.66, 0.26, 0.42, 0.62
+LOW = HIGH - 0.25
+# The least width of a panel, and of one with so many sources side by side.
+NARROWEST, MOST_SOURCES = 1.5, 8
+# Points, of text within panels.
 SMALL = 6.5
-# Entries of a line of the legend, and how high it is.
-PER_ROW, LINE = 5, 0.155
-# Sources that stand side by side in half of the width.
-MOST_SOURCES = 8
 # What panel (c) shows of a probe, from the top: marker, and whether it is filled.
 LEVELS = {
     "accuracy": ("_", True, "accuracy"),
@@ -42,51 +42,65 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     epsilons = sorted(table["epsilon"].unique())
     colours = dict(zip(sources, _colours(len(sources)), strict=True))
     markers = {target: marker for target, (_, marker) in style.target_looks(experiment["targets"]).items()}
-    columns = 2 if len(sources) <= MOST_SOURCES and len(targets) > 1 else 1
-    rows = math.ceil(len(targets) / columns)
-    low, named = HIGH - 0.25, 0.62  # panels with the names of sources below
-    legends = [_source_handles(sources, colours, experiment), _shape_handles(targets, markers, experiment)]
-    lines = [math.ceil(len(handles) / PER_ROW) for handles in legends]
-    height = 2 * (HIGH + UNDER + OVER) + rows * (low + named + OVER)
-    made = style.canvas(WIDTH, height, 0.08 + LINE * sum(lines), _footer(table, experiment, epsilons))
-    for handles, first in zip(legends, (0, lines[0]), strict=True):
-        made.figure.legend(
-            handles=handles,
-            loc="upper center",
-            bbox_to_anchor=(0.5, 1 - (0.04 + LINE * first) / made.height),
-            ncols=min(len(handles), PER_ROW),
-            fontsize=7,
-            columnspacing=1.1,
-            handletextpad=0.2,
-            labelspacing=0.3,
-            borderaxespad=0,
-        )
-    right = LEFT + WIDE + GAP
-    y = made.top - OVER - HIGH
     at = f"at \N{GREEK SMALL LETTER EPSILON} = {epsilon_text(epsilons[0], settings['attack']['norm'])}"
-    _draw_bound(made.axes(LEFT, y, WIDE, HIGH), table, colours, markers)
-    made.letter(0.08, y + HIGH, "a")
-    _draw_sensitivity(made.axes(right, y, WIDE, HIGH), _at(table, epsilons[0]), colours, markers, at)
-    made.letter(right - 0.42, y + HIGH, "b")
-    y -= UNDER
-    for index, target in enumerate(targets):
-        row, column = divmod(index, columns)
-        wide = WIDE if columns == 2 else 2 * WIDE + GAP
-        bottom = y - OVER - low - row * (low + named + OVER)
-        ax = made.axes((LEFT, right)[column], bottom, wide, low)
-        _draw_accuracies(ax, table[table["target"] == target], sources, epsilons, colours, experiment)
-        ax.set_title(name_of(experiment, target), pad=4)
-        if column == 0:
-            ax.set_ylabel("test accuracy (%)")
-    made.letter(0.08, y - OVER, "c")
-    y -= rows * (low + named + OVER) + OVER + HIGH
-    _draw_histogram(made.axes(LEFT, y, WIDE, HIGH), _at(table, epsilons[0]), at)
-    made.letter(0.08, y + HIGH, "d")
-    beyond = _at(table[table["quantity"] == "beyond_pretrained"], epsilons[0])
+    first, beyond = _at(table, epsilons[0]), _at(table[table["quantity"] == "beyond_pretrained"], epsilons[0])
+
+    width = style.figure_width()
+    two = (width - 2 * LEFT - GAP + 0.38) / 2
+    paired = two >= NARROWEST
+    # Groups of panels that share rows: letter, how each is drawn, its height, the room below, whether it takes a whole row.
+    groups = [
+        [
+            ("a", lambda ax: _draw_bound(ax, table, colours, markers)),
+            ("b", lambda ax: _draw_sensitivity(ax, first, colours, markers, at)),
+        ],
+        [
+            ("c", functools.partial(_draw_target, table, target, sources, epsilons, colours, experiment))
+            for target in targets
+        ],
+        [("d", lambda ax: _draw_histogram(ax, first, at))],
+    ]
     if len(beyond):
-        _draw_beyond(made.axes(right, y, WIDE, HIGH), beyond, colours, markers, at)
-        made.letter(right - 0.42, y + HIGH, "e")
+        groups[2].append(("e", lambda ax: _draw_beyond(ax, beyond, colours, markers, at)))
+    rows = []
+    for group in groups:
+        names_sources = group[0][0] == "c"
+        alone = not paired or (names_sources and (len(sources) > MOST_SOURCES or len(targets) == 1))
+        step = 1 if alone else 2
+        size = (OVER, LOW, NAMED) if names_sources else (OVER, HIGH, UNDER)
+        rows += [(group[index : index + step], size, alone) for index in range(0, len(group), step)]
+
+    legends = [
+        style.Legend(_source_handles(sources, colours, experiment)),
+        style.Legend(_shape_handles(targets, markers, experiment)),
+    ]
+    above = [legend.height(width) for legend in legends]
+    made = style.canvas(width, sum(sum(size) for _, size, _ in rows), sum(above), _footer(table, experiment, epsilons))
+    made.legend(0, width, legends[0])
+    made.legend(0, width, legends[1], made.height - above[0])
+    lettered = set()
+    for (group, size, alone), bottom in zip(rows, stack(made.top, [size for _, size, _ in rows]), strict=True):
+        for column, (letter, draw_panel) in enumerate(group):
+            left = LEFT + column * (two + GAP)
+            draw_panel(made.axes(left, bottom, width - LEFT - 0.16 if alone else two, size[1]))
+            if letter not in lettered:
+                made.letter(left - 0.44, bottom + size[1], letter)
+                lettered.add(letter)
     return made.figure
+
+
+def _draw_target(
+    table: pd.DataFrame,
+    target: str,
+    sources: Sequence[str],
+    epsilons: Sequence[float],
+    colours: dict,
+    experiment: dict,
+    ax: Axes,
+) -> None:
+    _draw_accuracies(ax, table[table["target"] == target], sources, epsilons, colours, experiment)
+    style.set_title(ax, name_of(experiment, target))
+    ax.set_ylabel("test accuracy (%)")
 
 
 def _colours(count: int) -> Sequence:
