@@ -297,6 +297,10 @@ def _footer(table: pd.DataFrame, experiment: dict, epsilons: list[float]) -> str
             else " Marks: single networks."
         ),
     ]
+    if others:
+        lines.append(
+            "(e) Images whose loss rose further than the probe's representation allows: a bound for 0 blocks only."
+        )
     found = _at(table[table["quantity"].isin(["rank_correlation", "permutation_p"])], epsilons[0])
     parts = []
     for target, pair in found.groupby("target", sort=False):

@@ -61,7 +61,8 @@ def test_the_papers_grid_is_planned_offline(fresh):
         # 3 seeds of each source and target as linear probes, of the natural and the robust one with 1 and 3 blocks too.
         "fine_tuned_model": 4 + 3 * 6 * (4 + 2 * 2),
         "robustness_bound_rows": 6 * (4 + 2 * 2),
-        "robustness_bound": 1,
+        "robustness_bound": 2,
+        "robustness_bound_summary": 1,
         "features": 2,
         "influence": 2,
         "influence_table": 3,
