@@ -75,9 +75,11 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
         style.Legend(_shape_handles(targets, markers, experiment)),
     ]
     above = [legend.height(width) for legend in legends]
-    made = style.canvas(width, sum(sum(size) for _, size, _ in rows), sum(above), _footer(table, experiment, epsilons))
+    made = style.canvas(
+        width, sum(sum(size) for _, size, _ in rows), sum(above) - 0.05, _footer(table, experiment, epsilons)
+    )
     made.legend(0, width, legends[0])
-    made.legend(0, width, legends[1], made.height - above[0])
+    made.legend(0, width, legends[1], made.height - above[0] + 0.05)
     lettered = set()
     for (group, size, alone), bottom in zip(rows, stack(made.top, [size for _, size, _ in rows]), strict=True):
         for column, (letter, draw_panel) in enumerate(group):

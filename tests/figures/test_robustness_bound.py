@@ -75,6 +75,7 @@ def test_any_number_of_sources_and_targets_fits_the_page(sources, targets, block
     _, drawn = drawing(names, places, blocks)
     assert drawn.get_figwidth() == 5.5
     assert len(drawn.axes) == 3 + targets + (len(blocks) > 1)
+    drawn.set_dpi(300)  # as printed: at fewer pixels text is wider, by hinting
     renderer = drawn.canvas.get_renderer()
     for text in drawn.findobj(plt.Text):
         if text.get_text() and text.get_visible():

@@ -45,7 +45,7 @@ def test_a_figure_that_is_registered_in_one_place_is_drawn(checkout):
     assert "mini_natural" not in table
     listed = checkout.snakemake("list", *TINY).stdout
     assert (
-        "robust_only.pdf        Accuracy of the robust source with one block (beyond the paper) [4 models, 0 to train]"
+        "robust_only.pdf Accuracy of the robust source with one block (beyond the paper) [4 models, 0 to train]"
         in listed
     )
 

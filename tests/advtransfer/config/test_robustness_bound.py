@@ -47,7 +47,10 @@ def test_a_family_is_attacked_as_a_whole():
 
 
 def test_more_seeds_than_a_job_takes_are_several_jobs():
-    jobs = [job for _, job in attacked(resolved(seeds=7)) if job.blocks == 0 and job.source == "mini_l2"]
+    config = read_config()
+    config["seeds_per_job"] = [{"seeds": 5}]
+    config["experiments"]["demo"]["robustness_bound"]["seeds"] = 7
+    jobs = [job for _, job in attacked(resolve(config, "demo")) if job.blocks == 0 and job.source == "mini_l2"]
     assert [len(job.seeds) for job in jobs if job.target == "digits"] == [5, 2]
 
 
@@ -82,7 +85,7 @@ def test_other_figures_are_not_redrawn_for_it():
 @pytest.mark.parametrize(
     ("choice", "finding"),
     [
-        ({"images": 60}, "robustness_bound.images: found 60. Choose one of: 50, 100, 200, or 'largest'."),
+        ({"images": 60}, "robustness_bound.images: found 60. Choose one of: 50, 100, 200, 400, or 'largest'."),
         ({"seeds": 99}, "robustness_bound.seeds: found 99, but 'seeds' lists 20"),
         ({"protocol": "demoo"}, "robustness_bound.protocol: no protocol is named 'demoo'. Did you mean 'demo'?"),
         ({"protocol": "paper"}, "lets frozen layers adapt while the head trains"),
