@@ -76,7 +76,7 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     ]
     above = [legend.height(width) for legend in legends]
     made = style.canvas(
-        width, sum(sum(size) for _, size, _ in rows), sum(above) - 0.05, _footer(table, experiment, epsilons)
+        width, sum(sum(size) for _, size, _ in rows), sum(above) - 0.08, _footer(table, experiment, epsilons)
     )
     made.legend(0, width, legends[0])
     made.legend(0, width, legends[1], made.height - above[0] + 0.05)

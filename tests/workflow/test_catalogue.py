@@ -43,7 +43,7 @@ def test_a_figure_that_is_registered_in_one_place_is_drawn(checkout):
     table = (checkout.folder / "results/tables/tiny/robust_only.csv").read_text()
     assert "mini_l2,1," in table
     assert "mini_natural" not in table
-    listed = checkout.snakemake("list", *TINY).stdout
+    listed = " ".join(checkout.snakemake("list", *TINY).stdout.split())
     assert (
         "robust_only.pdf Accuracy of the robust source with one block (beyond the paper) [4 models, 0 to train]"
         in listed
