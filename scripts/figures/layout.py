@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 
 FOOTER_POINTS = 6.2
 # Room for the name and the numbers of a y axis, between two panels (the numbers of the right one), and at the right edge.
-LEFT, GAP, RIGHT = 0.48, 0.36, 0.16
+LEFT, GAP, RIGHT = 0.48, 0.36, 0.18
 # The least width of a panel of accuracies that can be read.
 NARROWEST = 1.05
 # Room above a panel for its title, below it for the numbers of the x axis, and for that axis's name.

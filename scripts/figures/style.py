@@ -313,8 +313,8 @@ def draw_accuracy_panel(
 
 
 def set_title(ax: Axes, *lines: str) -> None:
-    """A title, each of its lines shortened to the width of its axes and half a gap."""
-    inches = ax.get_position().width * ax.get_figure().get_figwidth() + 0.2
+    """A title, each of its lines shortened to the width of its axes and most of a gap."""
+    inches = ax.get_position().width * ax.get_figure().get_figwidth() + 0.3
     size = label_size("axes.titlesize")
     ax.set_title("\n".join(shorten_text(line, inches, size) for line in lines), pad=3, linespacing=1.1)
 
