@@ -13,7 +13,7 @@ from advtransfer.models import load_source
 
 PROJECT = Path(__file__).resolve().parents[1]
 FOLDER = PROJECT / "resources" / "sources"
-NAMES = ["natural", "l2", "linf_small", "linf_large"]
+NAMES = ["natural", "l2_0_25", "l2", "l2_1", "linf_small", "linf_large"]
 
 
 @pytest.mark.parametrize("name", NAMES)
