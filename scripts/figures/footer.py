@@ -89,9 +89,9 @@ def describe_faint(drawn: pd.DataFrame) -> str:
 
 
 def points_only(table: pd.DataFrame, experiment: dict[str, Any], x: str) -> bool:
-    """Whether every line of a table is a single point: each target has one x; along the epsilons of a ladder none is."""
+    """Whether every line of a table is a single point: each target has one x; along epsilons or resolutions none is."""
     drawn = table[table["quantity"].isin(["accuracy", "delta"])]
-    ladder = any(selection["x"] == "epsilon" for selection in experiment["figures"].values())
+    ladder = any(selection["x"] in ("epsilon", "resolution") for selection in experiment["figures"].values())
     return not ladder and x_of(drawn, x).groupby(drawn["target"]).nunique().max() == 1
 
 

@@ -19,7 +19,8 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     targets = style.present(delta, experiment["targets"])
     sizes = [images for images in experiment["resolution"]["images"] if (delta["images"] == images).any()]
     looks = style.target_looks(experiment["targets"])
-    look = {images: SIZES[index % len(SIZES)] for index, images in enumerate(sizes)}
+    shades = SIZES if len(sizes) > 1 else (("o", 0.0),)
+    look = {images: shades[index % len(shades)] for index, images in enumerate(sizes)}
 
     width = style.figure_width()
     places = place_panels(width, len(targets), min(len(targets), most_columns(width, NARROWEST)))
