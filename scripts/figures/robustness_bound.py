@@ -294,7 +294,7 @@ def _footer(table: pd.DataFrame, experiment: dict, epsilons: list[float]) -> str
         "s\N{COMBINING CIRCUMFLEX ACCENT}, the largest displacement of the features that the attacks found, is a lower estimate of the sensitivity and certifies "
         "nothing. (c) \N{GREEK SMALL LETTER EPSILON} rises from left to right for each source."
         + (
-            f" Marks: means over networks; (b, e) bars: their 95% intervals ({kind}) over seeds, (e) cut at 0."
+            f" Marks: means over networks; bars: their 95% intervals ({kind}) over seeds{', (e) cut at 0' if others else ''}."
             if several
             else " Marks: single networks."
         ),
