@@ -161,7 +161,9 @@ def test_the_epsilon_ladder_begins_with_the_familys_natural_source(config):
     ladder = resolved(config)["epsilon"]
     assert [(rung["source"], rung["norm"], rung["epsilon"]) for rung in ladder["sources"]] == [
         ("mini_natural", None, 0.0),
+        ("mini_l2_0_25", "l2", 0.25),
         ("mini_l2", "l2", 0.5),
+        ("mini_l2_1", "l2", 1.0),
         ("mini_linf_small", "linf", 2 / 255),
         ("mini_linf_large", "linf", 4 / 255),
     ]
