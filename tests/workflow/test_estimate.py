@@ -8,7 +8,7 @@ import pandas as pd
 
 def test_an_estimate_needs_no_data_and_makes_none(fresh):
     text = fresh.snakemake("estimate", "--cores", "2").stdout
-    assert "Experiment demo, protocol demo: 288 models in 96 jobs; 0 models in 0 jobs are done." in text
+    assert "Experiment demo, protocol demo: 616 models in 126 jobs; 0 models in 0 jobs are done." in text
     rows = [line.split() for line in text.splitlines() if re.match(r" *(0|1|3|9|all) +\d", line)]
     assert [row[:4] for row in rows] == [[blocks, "72", "72", "24"] for blocks in "0139"] + [
         ["all", "288", "288", "96"]

@@ -63,7 +63,7 @@ def test_another_cut_computes_influence_again_and_trains_nothing(changed):
         "influence": 2,
         "influence_table": 3,
         "influence_pictures": 2,
-        "fig8_summary": 1,
+        "table_copy": 1,
         "figure": 4,
     }
     assert "figures/fig1.pdf" not in planned["figure"]
@@ -72,7 +72,7 @@ def test_another_cut_computes_influence_again_and_trains_nothing(changed):
 def test_self_influence_is_a_matter_of_the_tables(changed):
     changed.edit("tiny.yaml", "experiment: tiny\n", "experiment: tiny\ninfluence: {self_influence: included}\n")
     planned = changed.planned(*FIGURES, *TINY)
-    assert set(planned) == {"influence_table", "influence_pictures", "fig8_summary", "figure"}
+    assert set(planned) == {"influence_table", "influence_pictures", "table_copy", "figure"}
 
 
 def test_other_units_climb_again_and_nothing_else(changed):
