@@ -10,12 +10,19 @@ def test_an_estimate_needs_no_data_and_makes_none(fresh):
     text = fresh.snakemake("estimate", "--cores", "2").stdout
     assert "Experiment demo, protocol demo: 616 models in 126 jobs; 0 models in 0 jobs are done." in text
     rows = [line.split() for line in text.splitlines() if re.match(r" *(0|1|3|9|all) +\d", line)]
-    assert [row[:4] for row in rows] == [[blocks, "72", "72", "24"] for blocks in "0139"] + [
-        ["all", "288", "288", "96"]
+    few = {blocks: [blocks, "72", "72", "24"] for blocks in "019"}
+    # At 3 blocks: 20 and 10 seeds of two sources, two more sources, two rungs of the ladder, and shrunk targets.
+    assert [row[:4] for row in rows] == [
+        few["0"],
+        few["1"],
+        ["3", "400", "400", "54"],
+        few["9"],
+        ["all", "616", "616", "126"],
     ]
     # 8 cells of a size and a block count; 3 seeds of 30 epochs, evaluated 4 times on 500 images.
-    assert {row[4] for row in rows[:4]} == {f"{8 * 3 * 30 * (50 + 100 + 200):,}"}
-    assert {row[5] for row in rows[:4]} == {f"{8 * 3 * 3 * 4 * 500:,}"}
+    by_blocks = {row[0]: row for row in rows}
+    assert {by_blocks[blocks][4] for blocks in "019"} == {f"{8 * 3 * 30 * (50 + 100 + 200):,}"}
+    assert {by_blocks[blocks][5] for blocks in "019"} == {f"{8 * 3 * 3 * 4 * 500:,}"}
     assert re.search(r"Time: [\d.]+ (s|min) of computing, [\d.]+ (s|min) with 2 job\(s\) at once\.", text)
     assert re.search(r"Disk: [\d.]+ MB more", text)
     made = {
