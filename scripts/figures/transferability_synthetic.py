@@ -1,4 +1,4 @@
-"""Draw the synthetic experiment of adversarial and knowledge transferability (Liang et al. 2021, section 5.1)."""
+"""Draw the synthetic experiment of adversarial and knowledge transferability (Liang et al. 2021)."""
 
 import pandas as pd
 from matplotlib.figure import Figure

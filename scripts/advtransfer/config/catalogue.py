@@ -256,7 +256,7 @@ _ENTRIES = (
     Entry(
         "transferability_synthetic",
         LIANG,
-        "Liang et al. 2021, section 5.1",
+        "",
         "Synthetic: attacks and knowledge carry over less from a more perturbed network",
         "transferability",
         "synthetic",

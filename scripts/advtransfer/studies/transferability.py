@@ -28,7 +28,7 @@ def singular_directions(jacobian: torch.Tensor) -> torch.Tensor:
     """The right singular vectors of each Jacobian [n, d, p], strongest first: unit perturbations [n, min(d, p), p].
 
     To first order the first one is the attack: no other perturbation of its length changes the output more. The second is a
-    negative control (paper, section 5.1). Signs are arbitrary; no measure depends on them.
+    negative control. Signs are arbitrary; no measure depends on them.
     """
     return torch.linalg.svd(jacobian, full_matrices=False).Vh
 
@@ -47,7 +47,7 @@ def alpha1(transferred: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
     """How much of b's own attack a's attack achieves, |D_ab| / |D_bb|, for each input [n]; NaN where D_bb is not usable.
 
     transferred: D_ab. own: D_bb. To first order it lies in [0, 1]; attacks found by search may exceed 1, which is not cut off. The
-    measure of a pair of networks is the mean over inputs (paper, definition 1).
+    measure of a pair of networks is the mean over inputs.
     """
     ratio = transferred.norm(dim=1) / own.norm(dim=1)
     return torch.where(usable(own), ratio, torch.nan)
@@ -57,13 +57,13 @@ def alpha2(attacked: torch.Tensor, transferred: torch.Tensor) -> torch.Tensor:
     """Whether a's attack moves b's output in one direction given a's: the Frobenius norm of E[unit(D_aa) unit(D_ab)^T], a scalar.
 
     attacked: D_aa [n, d_a]. transferred: D_ab [n, d_b]. 1 where one direction always goes with the same other; for a = b at least
-    1 / sqrt(d) (paper, definition 2; its tables hold the square).
+    1 / sqrt(d).
     """
     return combined(attacked, transferred, None)
 
 
 def combined(attacked: torch.Tensor, transferred: torch.Tensor, own: torch.Tensor | None) -> torch.Tensor:
-    """alpha1 and alpha2 in one: the Frobenius norm of E[alpha1(x) unit(D_aa) unit(D_ab)^T], a scalar (paper, section 3).
+    """alpha1 and alpha2 in one: the Frobenius norm of E[alpha1(x) unit(D_aa) unit(D_ab)^T], a scalar.
 
     attacked: D_aa. transferred: D_ab. own: D_bb; without it every input has weight 1, which is alpha2. NaN where no input is usable.
     """
@@ -106,7 +106,7 @@ def tau2(transferred: torch.Tensor, attacked: torch.Tensor) -> torch.Tensor:
 def gradient_distance(jacobian_target: torch.Tensor, jacobian_source: torch.Tensor) -> torch.Tensor:
     """min over A of sqrt(E ||J_T - A J_S||_F^2), a scalar: how far the source's gradients are from the target's up to a linear map.
 
-    What the paper's theorem 2 bounds by tau1 and tau2. Shapes [n, d_T, p] and [n, d_S, p].
+    What the paper bounds by tau1 and tau2. Shapes [n, d_T, p] and [n, d_S, p].
     """
     cross = torch.einsum("ntp,nsp->ts", jacobian_target, jacobian_source)
     moment = torch.einsum("nap,nbp->ab", jacobian_source, jacobian_source)

@@ -1,4 +1,4 @@
-"""The synthetic experiment of adversarial and knowledge transferability (Liang et al. 2021, section 5.1).
+"""The synthetic experiment of adversarial and knowledge transferability (Liang et al. 2021).
 
 A target network learns a smooth function of points of a Gaussian mixture. Source networks are that network with weights perturbed more
 and more. The measures of `transferability` fall as the perturbation grows, and the loss of the source's refitted last layer rises:
