@@ -62,7 +62,7 @@ def test_without_records_the_artefacts_know_what_made_them(changed):
     assert {rule: len(jobs) for rule, jobs in planned.items()} == {
         "robustness_bound_rows": 4,
         "robustness_bound": 2,
-        "robustness_bound_summary": 1,
+        "table_copy": 1,
         "figure": 1,
     }
 
