@@ -22,7 +22,7 @@ from advtransfer.models import (
     load_network,
 )
 from advtransfer.pickles import READ_TYPES, StoredTensor, TorchFile, UnreadTensor, unread_type
-from advtransfer.tables.robustness import recorded
+from advtransfer.records import recorded
 
 # Names of tensors are shown in messages; those of networks have some 30 characters.
 MOST_NAME = 200

@@ -12,7 +12,7 @@ from advtransfer.datasets import Dataset, draw_test_images
 from advtransfer.errors import InputError
 from advtransfer.models import ImageClassifier
 from advtransfer.randomness import generator_for
-from advtransfer.tables.robustness import describe_attack
+from advtransfer.records import describe_attack
 from advtransfer.threats import Threat, threat_from
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,9 @@ from advtransfer.datasets import Dataset, draw_test_images
 from advtransfer.errors import InputError
 from advtransfer.models import IMAGENET_MEAN, IMAGENET_STD, build
 from advtransfer.randomness import generator_for
+from advtransfer.records import describe_attack, recorded
 from advtransfer.robustness import measure, measure_accuracy
-from advtransfer.tables.robustness import COLUMNS, describe_attack, recorded
+from advtransfer.tables.robustness import COLUMNS
 from advtransfer.threats import L2, Linf
 
 CPU = torch.device("cpu")

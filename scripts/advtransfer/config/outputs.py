@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from advtransfer.config.catalogue import CATALOGUE, CATEGORIES, RESULTS, Entry
+from advtransfer.config.catalogue import CATALOGUE, CATEGORIES, Entry
 from advtransfer.config.grid import transfer_jobs
 from advtransfer.config.inputs import PART_OF, known_sources, lacking
+from advtransfer.config.results import RESULTS
 from advtransfer.config.robustness_bound import attacked
 from advtransfer.errors import InputError
 

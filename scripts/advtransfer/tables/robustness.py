@@ -1,11 +1,10 @@
-"""How robust the sources are: rows, those that a training record holds already, and the table that figures draw. No torch here.
+"""How robust the sources are: rows, and the table that figures draw. No torch here.
 
 Rows have the columns of `columns.ROBUSTNESS`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -14,31 +13,6 @@ from advtransfer.config.columns import ROBUSTNESS
 from advtransfer.errors import InputError
 
 COLUMNS = list(ROBUSTNESS)
-
-
-def describe_attack(attack: str, steps: int, restarts: int) -> str:
-    """The words that tables and figures use for an attack."""
-    if attack == "autoattack":
-        return "AutoAttack"
-    return f"PGD-{steps}" + (f", {restarts} restarts" if restarts > 1 else "")
-
-
-def recorded(metadata: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """Rows (COLUMNS) out of the training record that a source artefact carries; none where it carries none."""
-    origin = metadata.get("origin", {})
-    record = origin.get("record", origin)
-    if "measured" not in record:
-        return []
-    measured, steps = record["measured"], record["settings"]["evaluation"]["attack_steps"]
-    common = {"source": name, "origin": "training record"}
-    clean = {"norm": "", "epsilon": 0.0, "accuracy": measured["test_accuracy"], "images": measured["test_images"]}
-    return [
-        {**common, **clean, "attack": "none"},
-        *(
-            {**common, **threat, "images": measured["attacked_images"], "attack": describe_attack("pgd", steps, 1)}
-            for threat in measured["robust_accuracy"]
-        ),
-    ]
 
 
 def read_robustness(files: Iterable[str | Path]) -> pd.DataFrame:
