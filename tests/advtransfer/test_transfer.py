@@ -242,7 +242,7 @@ def test_out_of_memory_at_a_training_batch_is_passed_on(source, dataset, monkeyp
 
 @pytest.mark.parametrize("kernel", [1, 3])
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("size", [7, 8])
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 8])
 def test_convolutions_as_matrix_products(kernel, stride, size):
     generator = torch.Generator().manual_seed(0)
     conv = nn.Conv2d(6, 5, kernel, stride=stride, padding=kernel // 2, bias=False).double()
