@@ -28,8 +28,8 @@ BATCH_PIXELS = {"cpu": 32 * 224**2, "cuda": 2048 * 224**2}
 BATCH_IMAGES = {"cpu": 500, "cuda": 8192}
 # Images that are augmented with one draw of the generator when fixed views are made: part of what a seed determines.
 VIEW_BATCH = 500
-# On the CPU, a 3x3 convolution on maps of up to this many pixels is a matrix product while it is trained.
-UNFOLDED_PIXELS = 64
+# On the CPU, a 3x3 convolution on maps of up to this many pixels is a matrix product: while it is trained, and elsewhere.
+UNFOLDED_PIXELS, UNFOLDED_PIXELS_EVALUATED = 64, 4
 
 
 def taps(length: int, stride: int) -> range:
@@ -88,7 +88,8 @@ def convolve(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
 
 def pass_block(block: Bottleneck, x: torch.Tensor) -> torch.Tensor:
     """`block(x)` with fewer copies: what autograd does not need is overwritten."""
-    apply = convolve if torch.is_grad_enabled() else nn.Module.__call__
+    small = x.shape[-2] * x.shape[-1] <= UNFOLDED_PIXELS_EVALUATED
+    apply = convolve if torch.is_grad_enabled() or small else nn.Module.__call__
     residual = x if block.downsample is None else block.downsample[1](apply(block.downsample[0], x))
     x = functional.relu_(block.bn1(apply(block.conv1, x)))
     x = functional.relu_(block.bn2(apply(block.conv2, x)))
