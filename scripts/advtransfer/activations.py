@@ -78,22 +78,35 @@ def convolve(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
         return conv(x)
     x = x.permute(0, 2, 3, 1)
     if conv.kernel_size == (1, 1):
-        x = x[:, ::stride, ::stride]
+        x, weight = x[:, ::stride, ::stride], weight[:, :, 0, 0]
+    elif rows == columns == 1:
+        weight = weight[:, :, 1, 1]  # the rest sees padding
     else:
         x = Unfold3x3.apply(x, stride)
         down, across = taps(rows, stride), taps(columns, stride)
-        weight = weight[:, :, down.start : down.stop, across.start : across.stop]
-    return functional.linear(x, weight.permute(0, 2, 3, 1).flatten(1)).permute(0, 3, 1, 2)
+        weight = weight[:, :, down.start : down.stop, across.start : across.stop].permute(0, 2, 3, 1).flatten(1)
+    return functional.linear(x, weight).permute(0, 3, 1, 2)
+
+
+def normalise(layer: nn.BatchNorm2d, x: torch.Tensor) -> torch.Tensor:
+    """`layer(x)`, x [n, c, h, w]; maps of one pixel go as a matrix [n, c], which PyTorch trains twice as fast on the CPU."""
+    if x.device.type != "cpu" or x.shape[-2:] != (1, 1) or not layer.training or layer.momentum is None:
+        return layer(x)
+    layer.num_batches_tracked.add_(1)
+    out = functional.batch_norm(
+        x.flatten(1), layer.running_mean, layer.running_var, layer.weight, layer.bias, True, layer.momentum, layer.eps
+    )
+    return out[:, :, None, None]
 
 
 def pass_block(block: Bottleneck, x: torch.Tensor) -> torch.Tensor:
     """`block(x)` with fewer copies: what autograd does not need is overwritten."""
     small = x.shape[-2] * x.shape[-1] <= UNFOLDED_PIXELS_EVALUATED
     apply = convolve if torch.is_grad_enabled() or small else nn.Module.__call__
-    residual = x if block.downsample is None else block.downsample[1](apply(block.downsample[0], x))
-    x = functional.relu_(block.bn1(apply(block.conv1, x)))
-    x = functional.relu_(block.bn2(apply(block.conv2, x)))
-    x = block.bn3(apply(block.conv3, x))
+    residual = x if block.downsample is None else normalise(block.downsample[1], apply(block.downsample[0], x))
+    x = functional.relu_(normalise(block.bn1, apply(block.conv1, x)))
+    x = functional.relu_(normalise(block.bn2, apply(block.conv2, x)))
+    x = normalise(block.bn3, apply(block.conv3, x))
     return functional.relu_(x.add_(residual))
 
 
