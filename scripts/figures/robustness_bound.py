@@ -219,6 +219,7 @@ def _draw_histogram(ax: Axes, table: pd.DataFrame, at: str) -> None:
         textcoords="offset points",
         fontsize=SMALL,
     )
+    ax.set_ylim(top=1.3 * ax.get_ylim()[1])  # room for what is written above the bars
     ax.legend(fontsize=SMALL, loc="upper left", handlelength=1.2, borderaxespad=0.2)
     ax.set_xlabel("(\N{GREEK SMALL LETTER RHO} \N{MINUS SIGN} s\N{COMBINING CIRCUMFLEX ACCENT}) / mean |f|")
     ax.set_ylabel("attacked images (%)")
@@ -303,14 +304,26 @@ def _footer(table: pd.DataFrame, experiment: dict, epsilons: list[float]) -> str
         lines.append(
             "(e) Images whose loss rose further than the probe's representation allows: a bound for 0 blocks only."
         )
-    found = _at(table[table["quantity"].isin(["rank_correlation", "permutation_p"])], epsilons[0])
-    parts = []
-    for target, pair in found.groupby("target", sort=False):
-        value, p = (
-            pair.loc[pair["quantity"] == quantity, "value"].iloc[0]
-            for quantity in ("rank_correlation", "permutation_p")
-        )
-        words = "none" if math.isnan(value) else f"{value:.2f}, p = {p:.2g}".replace("-", "\N{MINUS SIGN}")
-        parts.append(f"{name_of(experiment, target)} {words} ({int(pair['points'].iloc[0])} sources)")
-    lines.append(f"(b) Spearman's rank correlation, p of all permutations: {'; '.join(parts)}.")
+    lines.append(_correlations(table, experiment))
     return "\n".join(lines)
+
+
+def _correlations(table: pd.DataFrame, experiment: dict) -> str:
+    """Panel (b) at every epsilon: which one is looked at decides what it shows."""
+    keys = ["target", "epsilon"]
+    values, p = (
+        table[table["quantity"] == quantity].set_index(keys) for quantity in ("rank_correlation", "permutation_p")
+    )
+    parts = []
+    for target, found in values.groupby("target", sort=False):
+        words = [
+            "none" if math.isnan(row["value"]) else f"{row['value']:.2f} (p = {p.loc[key, 'value']:.2g})"
+            for key, row in found.sort_index().iterrows()
+        ]
+        parts.append(f"{name_of(experiment, target)} {', '.join(words)}, {int(found['points'].iloc[0])} sources")
+    rising = (
+        "by rising \N{GREEK SMALL LETTER EPSILON}, " if values.index.get_level_values("epsilon").nunique() > 1 else ""
+    )
+    return f"(b) Spearman's rank correlation {rising}p of all permutations: {'; '.join(parts)}.".replace(
+        "-", "\N{MINUS SIGN}"
+    )
