@@ -1,9 +1,9 @@
 """Figure robustness_bound: what stands where, for few and for many sources."""
 
-import matplotlib.pyplot as plt
-import numpy as np
 import re
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 from drawings import bound_experiment, bound_table
