@@ -205,18 +205,9 @@ def _lanczos(
 
 
 def _primal(train: Head, query: Head, pinv_rcond: float, damping: float) -> torch.Tensor:
-    """I through H in the space of sum-zero logits: [(C - 1)(P + 1)]^2, block by block of class pairs."""
-    basis = _sum_zero_basis(train.p.shape[1], train.h.device)
-    # U^T (diag(p) - p p^T) U for each image, [n, C - 1, C - 1].
-    curvature = torch.einsum("ca,ncb->nab", basis, train.apply_curvature(basis.expand(len(train.p), -1, -1)))
-    dims, width = basis.shape[1], train.h.shape[1]
-    hessian = torch.empty(dims * width, dims * width, dtype=torch.float64, device=train.h.device)
-    for a in range(dims):
-        for b in range(a + 1):
-            block = (curvature[:, a, b, None] * train.h).T @ train.h
-            hessian[a * width : (a + 1) * width, b * width : (b + 1) * width] = block
-            hessian[b * width : (b + 1) * width, a * width : (a + 1) * width] = block.T
-    del curvature
+    """I through H in the space of sum-zero logits: [(C - 1)(P + 1)]^2."""
+    basis = sum_zero_basis(train.p.shape[1], train.h.device)
+    hessian = primal_hessian(train, basis)
 
     def gradients(head: Head) -> torch.Tensor:
         return torch.einsum("na,np->nap", head.r @ basis, head.h).reshape(len(head.h), -1)
@@ -238,9 +229,23 @@ def _primal(train: Head, query: Head, pinv_rcond: float, damping: float) -> torc
     return influence if many is query else influence.T
 
 
+def primal_hessian(train: Head, basis: torch.Tensor) -> torch.Tensor:
+    """H along a basis [C, C - 1] of the sum-zero logits: [(C - 1)(P + 1)]^2, block by block of class pairs."""
+    # U^T (diag(p) - p p^T) U for each image, [n, C - 1, C - 1].
+    curvature = torch.einsum("ca,ncb->nab", basis, train.apply_curvature(basis.expand(len(train.p), -1, -1)))
+    dims, width = basis.shape[1], train.h.shape[1]
+    hessian = torch.empty(dims * width, dims * width, dtype=torch.float64, device=train.h.device)
+    for a in range(dims):
+        for b in range(a + 1):
+            block = (curvature[:, a, b, None] * train.h).T @ train.h
+            hessian[a * width : (a + 1) * width, b * width : (b + 1) * width] = block
+            hessian[b * width : (b + 1) * width, a * width : (a + 1) * width] = block.T
+    return hessian
+
+
 def _dual(train: Head, query: Head, pinv_rcond: float, damping: float) -> torch.Tensor:
     """I through the Gram matrix of H's factors: with H = M M^T, H^+ = M (M^T M)^+2 M^T; [n (C - 1)]^2."""
-    factors = _curvature_factors(train)  # [n, C, C - 1]
+    factors = curvature_factors(train)  # [n, C, C - 1]
     n, _, dims = factors.shape
 
     def products(left: torch.Tensor, head: Head) -> torch.Tensor:
@@ -270,17 +275,21 @@ def _blocks(query: Head, products, solved: torch.Tensor) -> torch.Tensor:
     return torch.cat([products(part.r, part) @ solved for part in parts])
 
 
-def _sum_zero_basis(classes: int, device: torch.device) -> torch.Tensor:
+def sum_zero_basis(classes: int, device: torch.device) -> torch.Tensor:
     """An orthonormal basis [C, C - 1] of the vectors whose entries sum to 0."""
     ones = torch.ones(classes, 1, dtype=torch.float64, device=device)
     return torch.linalg.qr(torch.cat([ones, torch.eye(classes, dtype=torch.float64, device=device)[:, 1:]], 1)).Q[:, 1:]
 
 
-def _curvature_factors(train: Head) -> torch.Tensor:
-    """F_i [n, C, C - 1] with F_i F_i^T = diag(p_i) - p_i p_i^T.
+def curvature_factors(train: Head) -> torch.Tensor:
+    """F_i [n, C, C - 1] with F_i F_i^T = diag(p_i) - p_i p_i^T = D (1 - s s^T) D, s = sqrt(p), D = diag(s): F = D `root_complement`."""
+    return train.p.sqrt().unsqueeze(2) * root_complement(train)
 
-    diag(p) - p p^T = D (1 - s s^T) D with s = sqrt(p), D = diag(s); the columns of a Householder reflection that takes a unit
-    vector to s span what is orthogonal to s.
+
+def root_complement(train: Head) -> torch.Tensor:
+    """An orthonormal basis [n, C, C - 1] of what is orthogonal to s_i = sqrt(p_i), a unit vector.
+
+    It is the columns of a Householder reflection that takes a unit vector to s.
     """
     s = train.p.sqrt()
     classes = s.shape[1]
@@ -293,5 +302,4 @@ def _curvature_factors(train: Head) -> torch.Tensor:
     ).sum(1).view(-1, 1, 1)
     columns = torch.arange(classes, device=s.device).expand(len(s), -1)
     others = columns[columns != likeliest.unsqueeze(1)].view(len(s), classes - 1)
-    basis = reflections.gather(2, others.unsqueeze(1).expand(-1, classes, -1))
-    return s.unsqueeze(2) * basis
+    return reflections.gather(2, others.unsqueeze(1).expand(-1, classes, -1))
