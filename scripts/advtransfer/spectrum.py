@@ -14,10 +14,13 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from advtransfer.errors import InputError
 from advtransfer.influence import EPSILON, Head, curvature_factors, primal_hessian, root_complement, sum_zero_basis
 
 # The larger side of M up to which it is decomposed itself: half a minute on a core.
 LARGEST_FACTOR = 4096
+# Rows of H along the training images' features up to which it is decomposed: 10 GiB. The paper's have 18,441.
+LARGEST_HESSIAN = 20_000
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,11 @@ def spectrum(train: Head, query: Head) -> Spectrum:
     def coordinates(head: Head) -> torch.Tensor:
         return head.project(torch.einsum("ca,kap->kcp", basis, vectors.T.reshape(-1, basis.shape[1], train.h.shape[1])))
 
+    if size > LARGEST_HESSIAN:
+        raise InputError(
+            f"influence: all eigenvalues of a head on {len(train.h):,} images and {basis.shape[1] + 1} classes are those of a matrix of {size:,} "
+            f"rows, at most {LARGEST_HESSIAN:,} are decomposed. Choose fewer images ('images' of 'influence' in an experiment)."
+        )
     if len(train.h) * basis.shape[1] > LARGEST_FACTOR:
         values, vectors = torch.linalg.eigh(primal_hessian(train, basis))
         values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)

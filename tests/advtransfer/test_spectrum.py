@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from advtransfer import spectrum as module
+from advtransfer.errors import InputError
 from advtransfer.influence import head_influence, read_head
 from advtransfer.spectrum import spectrum
 
@@ -123,6 +124,15 @@ def test_small_curvature_keeps_its_digits_where_the_hessian_has_lost_them():
     assert int(spectrum(head, head).kept(1e-12).sum()) == 1
     alone = head_influence(f, z, y, f, z, y, pinv_rcond=1e-20, method="dual")
     assert abs(alone[1, 1] - expected[1, 1]) > 0.5 * expected[1, 1]
+
+
+def test_what_is_too_large_is_one_line(monkeypatch):
+    monkeypatch.setattr(module, "LARGEST_HESSIAN", 9)
+    with pytest.raises(
+        InputError,
+        match=r"on 30 images and 3 classes are those of a matrix of 10 rows, at most 9 .* Choose fewer images",
+    ):
+        decomposed(images(30), images(2))
 
 
 def test_no_curvature_means_no_influence():
