@@ -13,7 +13,14 @@ from snakemake.settings.types import RerunTrigger
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from advtransfer.config import inputs, outputs, resolve, robustness_bound, stale
+from advtransfer.config import (
+    inputs,
+    inspection,
+    outputs,
+    resolve,
+    robustness_bound,
+    stale,
+)
 from advtransfer.config.catalogue import CATALOGUE, COPIES, DRAWN, entries
 from advtransfer.config.start import choose, require_writable
 from advtransfer.errors import InputError

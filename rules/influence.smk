@@ -41,12 +41,63 @@ rule influence:
         gpu=1,
     params:
         settings=lambda wildcards: as_json(
-            inspected("influence", "pinv_rcond", "damping")
+            inspection.influence_settings(inspected("influence"))
         ),
         code=code_of("influence.py"),
     shell:
         "python scripts/influence.py --features {input:q} --settings {params.settings:q} --threads {threads}"
         " --code {params.code:q} --output {output:q}"
+        f"{LOGGED}"
+
+
+# What each inverse of the Hessian predicts of retraining: a row for each, of one network.
+rule influence_cut_rows:
+    input:
+        "results/features/{protocol}/{source}/{target}/blocks{blocks}_n{images}_seed{seed}.safetensors",
+    output:
+        "results/influence_cut/{protocol}/{source}/{target}/blocks{blocks}_n{images}_seed{seed}.parquet",
+    log:
+        "results/logs/influence_cut/{protocol}/{source}/{target}/blocks{blocks}_n{images}_seed{seed}.log",
+    benchmark:
+        "results/benchmarks/influence_cut/{protocol}/{source}/{target}/blocks{blocks}_n{images}_seed{seed}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+    params:
+        settings=lambda wildcards: as_json(
+            inspection.row_settings(
+                inspected("influence_cut"), wildcards.source, int(wildcards.seed)
+            )
+        ),
+        code=code_of("influence_cut_rows.py"),
+    shell:
+        "python scripts/influence_cut_rows.py --features {input:q} --settings {params.settings:q} --threads {threads}"
+        " --code {params.code:q} --output {output:q}"
+        f"{LOGGED}"
+
+
+rule influence_cut:
+    input:
+        lambda wildcards: inputs.influence_cut_files(EXPERIMENT, INSPECTION),
+    output:
+        table="results/tables/{experiment}/{figure}.csv",
+        hash="results/tables/{experiment}/{figure}.csv.sha256",
+    log:
+        "results/logs/tables/{experiment}/{figure}.log",
+    wildcard_constraints:
+        figure=any_of(entries("influence_cut")),
+    conda:
+        "../envs/figures.yaml"
+    params:
+        tabulate=lambda wildcards: CATALOGUE[wildcards.figure].tabulate,
+        bands=EXPERIMENT["bands"],
+        sources=lambda wildcards: as_json(inspected("influence_cut")["sources"]),
+        code=lambda wildcards: code_of_table("influence_cut.py", wildcards.figure),
+    shell:
+        "python scripts/influence_cut.py --tabulate {params.tabulate:q} --bands {params.bands:q} --sources {params.sources:q}"
+        " --files {input:q} --code {params.code:q} --output {output.table:q}"
         f"{LOGGED}"
 
 
@@ -88,16 +139,27 @@ rule influence_table:
     log:
         "results/logs/tables/{experiment}/{figure}.log",
     wildcard_constraints:
-        figure=any_of(entries("influence", "influence_all", table="csv")),
+        figure=any_of(
+            entries("influence", "influence_seeds", "influence_all", table="csv")
+        ),
     conda:
         "../envs/figures.yaml"
     params:
         tabulate=lambda wildcards: CATALOGUE[wildcards.figure].tabulate,
         self_influence=lambda wildcards: inspected("influence")["self_influence"],
-        files=lambda wildcards, input: options(**dict(input.items())),
+        more=lambda wildcards, input: options(
+            natural_all=input.get("natural_all"),
+            robust_all=input.get("robust_all"),
+            bands=(
+                EXPERIMENT["bands"]
+                if wildcards.figure in entries("influence_seeds")
+                else None
+            ),
+        ),
         code=lambda wildcards: code_of_table("influence_table.py", wildcards.figure),
     shell:
-        "python scripts/influence_table.py --tabulate {params.tabulate:q} {params.files}"
+        "python scripts/influence_table.py --tabulate {params.tabulate:q} --natural {input.natural:q}"
+        " --robust {input.robust:q} --target {input.target:q} {params.more}"
         " --self-influence {params.self_influence:q} --code {params.code:q} --output {output.table:q}"
         f"{LOGGED}"
 

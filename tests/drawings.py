@@ -8,8 +8,9 @@ import pandas as pd
 
 import experiments
 from advtransfer.artefacts import save_table
-from advtransfer.config.columns import BOUND_ROWS, SYNTHETIC_MEANS
+from advtransfer.config.columns import BOUND_ROWS, INFLUENCE_CUT_ROWS, SYNTHETIC_MEANS
 from advtransfer.tables.accuracy import ROW_COLUMNS, compare
+from advtransfer.tables.influence_cut import influence_cut as tabulate_cut
 from advtransfer.tables.resolution import resolution as tabulate_resolution
 from advtransfer.tables.robustness_bound import robustness_bound as tabulate_bound
 from experiments import selections
@@ -24,6 +25,7 @@ from figures import (
     fig7,
     fig9,
     fig10,
+    influence_cut,
     networks,
     resolution,
     robustness_bound,
@@ -135,7 +137,10 @@ LOOKED = {
     "images": 60,
     "blocks": 3,
     "seed": 7,
+    "seeds": [7, 8, 9],
     "sources": {"natural": "plain", "robust": "l2"},
+    "head": "fine_tuned",
+    "ridge": 1,
     "pinv_rcond": 0.05,
     "damping": 0,
     "self_influence": "excluded",
@@ -148,7 +153,9 @@ NETWORKS_EXPERIMENT = {
     "targets": ["leaves"],
     "labels": {"plain": "natural", "l2": "L2, ε = 3", "leaves": "Leaves"},
     "influence": LOOKED,
+    "influence_cut": {**LOOKED, "halves": 100},
     "visualisation": {**LOOKED, "blocks": 0, "units": [3, 9], "steps": 10, "step_size": 2},
+    "bands": "t",
 }
 NAMES = ["oak", "a class with a long name", "ash", "elm", "yew", "fir", "fig", "bay", "box", "asp"]
 SHORTENED = [NAMES[0], "a class wi…", *NAMES[2:]]
@@ -181,15 +188,17 @@ def visualisations():
     return arrays, {"starts": ["photograph 1", "photograph 2", "noise"]}
 
 
-def shares(ways=("",)):
+def shares(ways=("",), networks=1):
+    ends = (0.1, 0.05) if networks > 1 else (np.nan, np.nan)
     lines = [
-        [queries, role, rank, share / rank, 30, 60, 0.1, way]
+        [queries, role, rank, share / rank, 30, 60, 0.1, share / rank - ends[0], share / rank + ends[1], networks, way]
         for way in ways
         for queries in ("train", "test")
         for role, share in (("robust", 0.8), ("natural", 0.5))
         for rank in range(1, 60)
     ]
-    columns = ["queries", "role", "rank", "same_class_share", "query_images", "train_images", "chance", "through"]
+    columns = ["queries", "role", "rank", "same_class_share", "query_images", "train_images", "chance"]
+    columns += ["low", "high", "networks", "through"]
     table = pd.DataFrame(lines, columns=columns)
     return table if ways != ("",) else table.drop(columns="through")
 
@@ -204,12 +213,41 @@ def schematic():
     return pd.DataFrame(lines, columns=["blocks", "part", "stage", "parameters", "trained"])
 
 
+CUTS, DAMPINGS = (5e-2, 1e-3, 1e-8, 1e-12, 1e-20), (1e-3, 0.1, 1.0, 100.0)
+
+
+def cut_rows(seeds=3, cuts=CUTS, dampings=DAMPINGS):
+    """Rows of influence_cut, as two networks and their refitted heads may have them."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for source, better in (("plain", 0.0), ("l2", 0.05)):
+        for seed in range(seeds):
+            place = {"target": "leaves", "source": source, "blocks": 3, "images": 60, "seed": seed}
+            for head, least in (("fine_tuned", 0.1), ("refitted", 0.8)):
+                for inverse, levels in (("cut", cuts), ("damping", dampings)):
+                    for rank, level in enumerate(levels):
+                        score = least + better + 0.02 * rank + 0.01 * rng.random()
+                        found = {"kept": 3 * 4**rank, "score": score, "top1": min(1, score + 0.1)}
+                        found |= {"three_of_top5": score, "same_class": 0.1 + 0.1 * score, "loss": np.nan}
+                        lines.append({**place, "head": head, "inverse": inverse, "level": level, **found})
+            for level in dampings:
+                absent = dict.fromkeys(("kept", "score", "top1", "three_of_top5", "same_class"), np.nan)
+                found = {**absent, "loss": 1 + np.log10(level) ** 2 / 10 - better}
+                lines.append({**place, "head": "refitted", "inverse": "ridge", "level": level, **found})
+    return pd.DataFrame(lines).assign(queries=30, chance=0.1)[list(INFLUENCE_CUT_ROWS)]
+
+
+def cut_table(**changes):
+    return tabulate_cut(cut_rows(**changes), NETWORKS_EXPERIMENT["sources"], "t")
+
+
 OF_NETWORKS = {
     "fig1": lambda: fig1.draw(visualisations(), NETWORKS_EXPERIMENT),
     "fig6": lambda: fig6.draw(pictures(), NETWORKS_EXPERIMENT),
     "fig7": lambda: fig7.draw(influence_matrices(), NETWORKS_EXPERIMENT),
-    "fig8": lambda: networks.draw_shares(shares(), NETWORKS_EXPERIMENT),
+    "fig8": lambda: networks.draw_shares(shares(networks=3), NETWORKS_EXPERIMENT),
     "influence_all": lambda: networks.draw_shares(shares(("head", "all weights")), NETWORKS_EXPERIMENT),
+    "influence_cut": lambda: influence_cut.draw(cut_table(), NETWORKS_EXPERIMENT),
     "fig9": lambda: fig9.draw(schematic(), NETWORKS_EXPERIMENT),
 }
 

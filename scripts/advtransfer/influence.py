@@ -33,6 +33,10 @@ FIRST_PAIRS, MOST_PAIRS = 8, 1024
 CHECK_TOLERANCE = 1e-2
 # Above this cut, few eigenvalues are expected to be kept.
 LANCZOS_CUT = 1e-3
+# Rows of a matrix that is factorised with damping; beyond, as 100 classes soon have, systems are solved by products with the features.
+LARGEST_FACTORISED = 16_384
+# Systems that conjugate gradients solve at once, how exactly, and after how many steps at most they end.
+SYSTEMS, RESIDUAL, MOST_STEPS = 64, 1e-10, 10_000
 
 
 @dataclass
@@ -111,8 +115,9 @@ def head_influence(
     are not rounding; the script that most likely made its figures used 5e-2, the default.
     damping: if positive, (H + damping)^-1 instead, in the units of H; pinv_rcond is then not used.
     method: "lanczos" finds the kept eigenpairs by products with the features alone; "primal" decomposes H in the space of
-    sum-zero logits, [(C - 1)(P + 1)]^2 numbers; "dual" the Gram matrix of its factors, [n (C - 1)]^2. "auto": Lanczos for a cut
-    above 1e-3, and the smaller of the other two below, for damping, or where Lanczos would have to find over 1,024 pairs.
+    sum-zero logits, [(C - 1)(P + 1)]^2 numbers; "dual" the Gram matrix of its factors, [n (C - 1)]^2; "conjugate", for damping
+    only, solves with products of the features, to a relative residual of 1e-10. "auto": Lanczos for a cut above 1e-3, and the smaller of primal and dual below, for damping up to LARGEST_FACTORISED rows, or where Lanczos would have
+    to find over 1,024 pairs.
     Memory: 3 times the decomposed matrix, 8 bytes a number.
 
     Raises InputError as `read_head` does, and where the two sets do not belong to one head.
@@ -127,9 +132,15 @@ def head_influence(
         )
     if pinv_rcond < 0 or damping < 0:
         raise InputError(f"influence: pinv_rcond {pinv_rcond}, damping {damping}. Give numbers from 0.")
-    dense = "primal" if (train.p.shape[1] - 1) * train.h.shape[1] <= len(train.h) * (train.p.shape[1] - 1) else "dual"
+    classes, width = train.p.shape[1], train.h.shape[1]
+    dense = "primal" if width <= len(train.h) else "dual"
+    rows = (classes - 1) * min(width, len(train.h))
     if method == "auto":
         method = "lanczos" if pinv_rcond >= LANCZOS_CUT and not damping else dense
+        if damping and rows > LARGEST_FACTORISED:
+            method = "conjugate"
+    if method == "conjugate":
+        return _conjugate(train, query, damping).cpu().numpy()
     if method == "lanczos":
         pairs = leading_eigenpairs(train, pinv_rcond)
         if pairs is not None:
@@ -205,18 +216,9 @@ def _lanczos(
 
 
 def _primal(train: Head, query: Head, pinv_rcond: float, damping: float) -> torch.Tensor:
-    """I through H in the space of sum-zero logits: [(C - 1)(P + 1)]^2, block by block of class pairs."""
-    basis = _sum_zero_basis(train.p.shape[1], train.h.device)
-    # U^T (diag(p) - p p^T) U for each image, [n, C - 1, C - 1].
-    curvature = torch.einsum("ca,ncb->nab", basis, train.apply_curvature(basis.expand(len(train.p), -1, -1)))
-    dims, width = basis.shape[1], train.h.shape[1]
-    hessian = torch.empty(dims * width, dims * width, dtype=torch.float64, device=train.h.device)
-    for a in range(dims):
-        for b in range(a + 1):
-            block = (curvature[:, a, b, None] * train.h).T @ train.h
-            hessian[a * width : (a + 1) * width, b * width : (b + 1) * width] = block
-            hessian[b * width : (b + 1) * width, a * width : (a + 1) * width] = block.T
-    del curvature
+    """I through H in the space of sum-zero logits: [(C - 1)(P + 1)]^2."""
+    basis = sum_zero_basis(train.p.shape[1], train.h.device)
+    hessian = primal_hessian(train, basis)
 
     def gradients(head: Head) -> torch.Tensor:
         return torch.einsum("na,np->nap", head.r @ basis, head.h).reshape(len(head.h), -1)
@@ -238,9 +240,23 @@ def _primal(train: Head, query: Head, pinv_rcond: float, damping: float) -> torc
     return influence if many is query else influence.T
 
 
+def primal_hessian(train: Head, basis: torch.Tensor) -> torch.Tensor:
+    """H along a basis [C, C - 1] of the sum-zero logits: [(C - 1)(P + 1)]^2, block by block of class pairs."""
+    # U^T (diag(p) - p p^T) U for each image, [n, C - 1, C - 1].
+    curvature = torch.einsum("ca,ncb->nab", basis, train.apply_curvature(basis.expand(len(train.p), -1, -1)))
+    dims, width = basis.shape[1], train.h.shape[1]
+    hessian = torch.empty(dims * width, dims * width, dtype=torch.float64, device=train.h.device)
+    for a in range(dims):
+        for b in range(a + 1):
+            block = (curvature[:, a, b, None] * train.h).T @ train.h
+            hessian[a * width : (a + 1) * width, b * width : (b + 1) * width] = block
+            hessian[b * width : (b + 1) * width, a * width : (a + 1) * width] = block.T
+    return hessian
+
+
 def _dual(train: Head, query: Head, pinv_rcond: float, damping: float) -> torch.Tensor:
     """I through the Gram matrix of H's factors: with H = M M^T, H^+ = M (M^T M)^+2 M^T; [n (C - 1)]^2."""
-    factors = _curvature_factors(train)  # [n, C, C - 1]
+    factors = curvature_factors(train)  # [n, C, C - 1]
     n, _, dims = factors.shape
 
     def products(left: torch.Tensor, head: Head) -> torch.Tensor:
@@ -265,22 +281,57 @@ def _dual(train: Head, query: Head, pinv_rcond: float, damping: float) -> torch.
     return _blocks(query, products, solved)
 
 
+def _conjugate(train: Head, query: Head, damping: float) -> torch.Tensor:
+    """I with (H + damping)^-1 by conjugate gradients for the smaller set's gradients, several at once; no matrix of H's size."""
+    few, many = (train, query) if len(train.h) <= len(query.h) else (query, train)
+
+    def curve(vectors: torch.Tensor) -> torch.Tensor:
+        inner = train.apply_curvature(torch.einsum("np,kcp->nck", train.h, vectors))
+        return torch.einsum("nck,np->kcp", inner, train.h) + damping * vectors
+
+    parts = []
+    for start in range(0, len(few.h), SYSTEMS):
+        part = few[start : start + SYSTEMS]
+        residual = torch.einsum("kc,kp->kcp", part.r, part.h)
+        solved, direction = torch.zeros_like(residual), residual.clone()
+        left = (residual * residual).sum((1, 2))
+        enough = RESIDUAL**2 * left
+        for _ in range(MOST_STEPS):
+            open_ = left > enough
+            if not open_.any():
+                break
+            product = curve(direction)
+            step = torch.where(open_, left / (direction * product).sum((1, 2)), 0.0).view(-1, 1, 1)
+            solved += step * direction
+            residual -= step * product
+            now = (residual * residual).sum((1, 2))
+            direction = residual + torch.where(open_, now / left, 0.0).view(-1, 1, 1) * direction
+            left = now
+        parts.append(many.project(solved))
+    influence = torch.cat(parts, 1)
+    return influence if many is query else influence.T
+
+
 def _blocks(query: Head, products, solved: torch.Tensor) -> torch.Tensor:
     parts = [query[start : start + 256] for start in range(0, len(query.h), 256)]
     return torch.cat([products(part.r, part) @ solved for part in parts])
 
 
-def _sum_zero_basis(classes: int, device: torch.device) -> torch.Tensor:
+def sum_zero_basis(classes: int, device: torch.device) -> torch.Tensor:
     """An orthonormal basis [C, C - 1] of the vectors whose entries sum to 0."""
     ones = torch.ones(classes, 1, dtype=torch.float64, device=device)
     return torch.linalg.qr(torch.cat([ones, torch.eye(classes, dtype=torch.float64, device=device)[:, 1:]], 1)).Q[:, 1:]
 
 
-def _curvature_factors(train: Head) -> torch.Tensor:
-    """F_i [n, C, C - 1] with F_i F_i^T = diag(p_i) - p_i p_i^T.
+def curvature_factors(train: Head) -> torch.Tensor:
+    """F_i [n, C, C - 1] with F_i F_i^T = diag(p_i) - p_i p_i^T = D (1 - s s^T) D, s = sqrt(p), D = diag(s): F = D `root_complement`."""
+    return train.p.sqrt().unsqueeze(2) * root_complement(train)
 
-    diag(p) - p p^T = D (1 - s s^T) D with s = sqrt(p), D = diag(s); the columns of a Householder reflection that takes a unit
-    vector to s span what is orthogonal to s.
+
+def root_complement(train: Head) -> torch.Tensor:
+    """An orthonormal basis [n, C, C - 1] of what is orthogonal to s_i = sqrt(p_i), a unit vector.
+
+    It is the columns of a Householder reflection that takes a unit vector to s.
     """
     s = train.p.sqrt()
     classes = s.shape[1]
@@ -293,5 +344,4 @@ def _curvature_factors(train: Head) -> torch.Tensor:
     ).sum(1).view(-1, 1, 1)
     columns = torch.arange(classes, device=s.device).expand(len(s), -1)
     others = columns[columns != likeliest.unsqueeze(1)].view(len(s), classes - 1)
-    basis = reflections.gather(2, others.unsqueeze(1).expand(-1, classes, -1))
-    return s.unsqueeze(2) * basis
+    return reflections.gather(2, others.unsqueeze(1).expand(-1, classes, -1))

@@ -4,14 +4,18 @@ import itertools
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
 
 from figures import style
 from figures.layout import text_width
 from figures.networks import footer, influence_words, role_label, shorten
 
-# The colour scale ends at this quantile of the absolute values: a few pairs would otherwise leave the rest grey.
-QUANTILE = 0.97
+# The colour scale is linear up to this quantile of the absolute values and logarithmic from there to the largest: influence is heavy-tailed, and
+# a linear scale shows a few pairs in black and white and all others in one grey.
+QUANTILE = 0.75
+# Decades of the logarithmic part at most, where most values are as good as nothing.
+DECADES = 12
 # The sizes of class names in points.
 SMALLEST, LARGEST = 6.0, 7.0
 
@@ -19,7 +23,7 @@ SMALLEST, LARGEST = 6.0, 7.0
 def draw(table: tuple, experiment: dict) -> Figure:
     """Rows: queries from the training and the test set; columns: natural, robust. Grey map, dark is positive."""
     arrays, facts = table
-    gap, over, bar, width = 0.1, 0.2, 0.46, style.figure_width()
+    gap, over, bar, width = 0.1, 0.2, 0.6, style.figure_width()
     deep = max(text_width(shorten(name), LARGEST) for name in facts["class_names"])
     left = 0.24 + deep
     names = [name for name in ("natural", "robust") if f"{name}_train" in arrays]
@@ -29,20 +33,19 @@ def draw(table: tuple, experiment: dict) -> Figure:
     words = (
         f"{influence_words(experiment)} Matrices are divided by their Frobenius norm, sorted by class (lines: where classes end), and "
         f"averaged down to at most {max(map(max, (array.shape for array in arrays.values())))} cells a side; each row of panels has "
-        f"one scale, which ends at the {QUANTILE:.0%} quantile of the absolute values."
+        f"one scale, linear about 0 and logarithmic beyond the {QUANTILE:.0%} quantile of the absolute values."
     )
     made = style.canvas(width, 2 * (side + over) + under, 0.05, footer(experiment, "influence", words))
     for row, queries in enumerate(("train", "test")):
         panels = {name: arrays[f"{name}_{queries}"] for name in names}
-        limit = np.quantile(np.abs(np.concatenate([panel.ravel() for panel in panels.values()])), QUANTILE) or 1.0
+        scale = colour_scale(np.concatenate([panel.ravel() for panel in panels.values()]))
         bottom = made.top - (row + 1) * (side + over)
         for column, (name, panel) in enumerate(panels.items()):
             ax = made.axes(left + column * (side + gap), bottom, side, side)
             shown = ax.imshow(
                 panel,
                 cmap="Greys",
-                vmin=-limit,
-                vmax=limit,
+                norm=scale,
                 extent=(0, 1, 1, 0),
                 aspect="auto",
                 interpolation="nearest",
@@ -57,12 +60,29 @@ def draw(table: tuple, experiment: dict) -> Figure:
             if row == 1:
                 ax.set_xlabel(f"{facts['sizes']['train']:,} training images")
         colours = made.axes(left + len(names) * (side + gap) - gap + 0.1, bottom + 0.15 * side, 0.07, 0.6 * side)
-        scale = made.figure.colorbar(shown, cax=colours, extend="both")
-        scale.formatter.set_powerlimits((0, 0))
-        scale.ax.tick_params(labelsize=SMALLEST, length=2)
-        scale.ax.yaxis.set_offset_position("left")
-        scale.ax.yaxis.get_offset_text().set_fontsize(SMALLEST)
+        legend = made.figure.colorbar(shown, cax=colours)
+        powers = np.arange(np.ceil(np.log10(scale.linthresh)), np.floor(np.log10(scale.vmax)) + 1)
+        ticks = [*(-(10 ** powers[::-1])), 0, *10**powers]
+        legend.set_ticks(ticks, labels=list(map(_power, ticks)), fontsize=SMALLEST)
+        legend.ax.minorticks_off()
+        legend.ax.tick_params(length=2, pad=2)
     return made.figure
+
+
+def colour_scale(values: np.ndarray) -> SymLogNorm:
+    """The scale of a row of panels: symmetric about 0, to the largest absolute value; see QUANTILE and DECADES."""
+    sizes = np.abs(values)
+    limit = float(sizes.max()) or 1.0
+    linear = max(float(np.quantile(sizes, QUANTILE)), limit * 10.0**-DECADES)
+    return SymLogNorm(linthresh=min(linear, 0.5 * limit), linscale=0.3, vmin=-limit, vmax=limit)
+
+
+def _power(value: float) -> str:
+    """0, or a signed power of ten in few characters."""
+    if value == 0:
+        return "0"
+    sign = "\N{MINUS SIGN}" if value < 0 else ""
+    return f"{sign}1e{round(np.log10(abs(value)))}".replace("e-", "e\N{MINUS SIGN}")
 
 
 def mark_classes(ax: Axes, facts: dict, axis: str, side: str, inches: float, labelled: bool, level: bool) -> None:

@@ -28,15 +28,18 @@ def role_label(experiment: dict[str, Any], role: str) -> str:
     return role if source == role else f"{role} ({source})"
 
 
-def footer(experiment: dict[str, Any], part: str, words: str = "") -> str:
-    """Which networks a figure looks into, and further words on it."""
+def footer(experiment: dict[str, Any], part: str, words: str = "", seeds: bool = False) -> str:
+    """Which networks a figure looks into, of the part's first seed or of all its `seeds`, and further words on it."""
     looked = experiment[part]
+    several = looked.get("seeds", [looked["seed"]]) if seeds or part == "influence_cut" else [looked["seed"]]
+    networks = "one network" if len(several) == 1 else f"{len(several)} networks"
+    named = f"seed {several[0]}" if len(several) == 1 else f"seeds {several[0]} to {several[-1]}"
     blocks = (
         "the head only" if looked["blocks"] == 0 else f"{looked['blocks']} block{'' if looked['blocks'] == 1 else 's'}"
     )
     head = (
-        f"Experiment: {experiment['name']}; protocol: {experiment['protocol']}; one network per source, fine-tuned on "
-        f"{looked['images']:,} images of {name_of(experiment, looked['target'])} ({blocks}; seed {looked['seed']})."
+        f"Experiment: {experiment['name']}; protocol: {experiment['protocol']}; {networks} per source, fine-tuned on "
+        f"{looked['images']:,} images of {name_of(experiment, looked['target'])} ({blocks}; {named})."
     )
     return f"{head}\n{words}" if words else head
 
@@ -44,19 +47,35 @@ def footer(experiment: dict[str, Any], part: str, words: str = "") -> str:
 def influence_words(experiment: dict[str, Any], ranked: bool = True) -> str:
     """How influence was computed; with `ranked`, whether an image's influence on itself counts."""
     settings = experiment["influence"]
-    cut = (
-        f"damping {settings['damping']:g}"
-        if settings["damping"]
-        else f"eigenvalues above {settings['pinv_rcond']:g} of the largest"
-    )
     own = f" An image's influence on itself is {settings['self_influence']}." if ranked else ""
-    return f"Influence on the loss through the last layer ({cut}); positive is helpful.{own}"
+    return f"Influence on the loss through the last layer, {describe_inverse(settings)}; positive is helpful.{own}"
+
+
+def describe_inverse(settings: dict[str, Any]) -> str:
+    """The head and the inverse of its Hessian that influence is computed with."""
+    damping = f"damping {settings['damping']:g}" if settings["damping"] else ""
+    if settings["head"] == "refitted":
+        more = f", as {damping}" if damping else ""
+        return f"refitted to its optimum with ridge {settings['ridge']:g} (which its Hessian has{more})"
+    cut = f"eigenvalues above {settings['pinv_rcond']:g} of the largest"
+    return f"as fine-tuned ({damping or cut})"
+
+
+def describe_bands(experiment: dict[str, Any], networks: int) -> str:
+    """What lines and bands over seeds are, and what bands do not cover."""
+    if networks == 1:
+        return "Lines: single networks."
+    kind = {"t": "Student's t", "bootstrap": "percentile bootstrap"}[experiment["bands"]]
+    return (
+        f"Lines: means over seeds; bands: their 95% intervals ({kind}), point by point, over seeds; they do not cover another draw of the source "
+        "networks."
+    )
 
 
 def draw_shares(table: pd.DataFrame, experiment: dict[str, Any]) -> Figure:
     """(a) training images, (b) test images as queries: share of same-class images at each influence rank.
 
-    Where the table tells what influence goes through (column `through`), the head's lines are pale and thin.
+    Where the table tells what influence goes through (column `through`), the head's lines are pale and thin. Bands where there are several seeds.
     """
     width, gap = style.figure_width(), 0.3
     wide = (width - LEFT - RIGHT - gap) / 2
@@ -76,9 +95,14 @@ def draw_shares(table: pd.DataFrame, experiment: dict[str, Any]) -> Figure:
     words = (
         f"Shares over {counts['train']:,} training and {counts['test']:,} test images. {influence_words(experiment)}"
     )
+    several = int(table["networks"].max())
+    if several > 1:
+        words += f" {describe_bands(experiment, several)}"
     if ways != [""]:
         words += " All weights: convolutions and head of the trained blocks, by EK-FAC (kronfluence)."
-    made = style.canvas(width, over + high + UNDER + NAME, legend.height(width), footer(experiment, "influence", words))
+    made = style.canvas(
+        width, over + high + UNDER + NAME, legend.height(width), footer(experiment, "influence", words, several > 1)
+    )
     for column, (queries, title) in enumerate(titles.items()):
         x = LEFT + column * (wide + gap)
         ax = made.axes(x, made.top - over - high, wide, high)
@@ -86,6 +110,9 @@ def draw_shares(table: pd.DataFrame, experiment: dict[str, Any]) -> Figure:
         for role, way in lines:
             mine = part[(part["role"] == role) & ((part["through"] == way) if way else True)]
             ax.plot(mine["rank"], 100 * mine["same_class_share"], **_look(role, way))
+            if several > 1:
+                ends = (100 * mine[end].clip(0, 1) for end in ("low", "high"))
+                ax.fill_between(mine["rank"], *ends, color=ROLE_LOOKS[role]["color"], alpha=0.15, linewidth=0)
         ax.axhline(100 * part["chance"].iloc[0], color="0.6", linestyle=":", linewidth=1.0, zorder=2)
         ax.set(xlim=(0, part["rank"].max() + 1), ylim=(0, 100), xlabel="influence rank")
         style.set_title(ax, *title)

@@ -52,12 +52,22 @@ def test_equals_autograd_and_the_pseudo_inverse(method, cut, n, scale):
     assert np.abs(found - expected).max() <= 1e-8 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("method", ["primal", "dual", "auto"])
-def test_damping_equals_the_damped_inverse(method):
-    train, query = images(20), images(5, seed=1)
+@pytest.mark.parametrize("method", ["primal", "dual", "auto", "conjugate"])
+@pytest.mark.parametrize("queries", [5, 90])
+def test_damping_equals_the_damped_inverse(method, queries):
+    train, query = images(20), images(queries, seed=1)
     expected = by_autograd(train, query, lambda h: torch.linalg.inv(h + 0.3 * torch.eye(len(h), dtype=h.dtype)))
     found = head_influence(*train, *query, damping=0.3, method=method)
     assert np.abs(found - expected).max() <= 1e-8 * np.abs(expected).max()
+
+
+def test_large_damped_problems_are_solved_without_their_matrix(monkeypatch):
+    train, query = images(40), images(6, seed=1)
+    expected = head_influence(*train, *query, damping=0.01)
+    monkeypatch.setattr(influence, "LARGEST_FACTORISED", 1)
+    monkeypatch.setattr(influence, "_primal", None)
+    found = head_influence(*train, *query, damping=0.01)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8 * np.abs(expected).max())
 
 
 def test_every_eigenvalue_above_the_cut_is_found():

@@ -11,7 +11,7 @@ import pytest
 
 from advtransfer.artefacts import save_arrays
 from drawings import LOOKED, NAMES, NETWORKS_EXPERIMENT, OF_NETWORKS, SHORTENED, influence_matrices, shares, texts_of
-from figures import fig6, fig9, networks, style
+from figures import fig6, fig7, fig9, networks, style
 from page import nothing_overlaps
 
 SCRIPTS = Path(style.__file__).resolve().parents[1]
@@ -62,8 +62,9 @@ def test_footers_name_the_experiment(figure):
 @pytest.mark.parametrize("figure", ["fig6", "fig7", "fig8", "influence_all"])
 def test_footers_say_how_influence_was_computed(figure):
     words = " ".join(texts_of(drawn(figure)).split())
-    assert "60 images of Leaves (3 blocks; seed 7)" in words
-    assert "eigenvalues above 0.05 of the largest" in words
+    assert f"60 images of Leaves (3 blocks; seed{'s 7 to 9' if figure == 'fig8' else ' 7'})" in words
+    assert f"{'3 networks' if figure == 'fig8' else 'one network'} per source" in words
+    assert "as fine-tuned (eigenvalues above 0.05 of the largest)" in words
     if figure != "fig6":
         assert "influence on itself is excluded" in words
 
@@ -73,6 +74,29 @@ def test_damping_and_included_self_influence_are_stated():
     words = " ".join(texts_of(networks.draw_shares(shares(), changed)).split())
     assert "damping 0.5" in words
     assert "influence on itself is included" in words
+
+
+@pytest.mark.parametrize(("damping", "more"), [(0, ""), (0.5, ", as damping 0.5")])
+def test_footers_name_the_refitted_head_and_its_ridge(damping, more):
+    changed = {**LOOKED, "head": "refitted", "ridge": 2.5, "damping": damping}
+    words = networks.influence_words({**NETWORKS_EXPERIMENT, "influence": changed})
+    assert f"refitted to its optimum with ridge 2.5 (which its Hessian has{more});" in words
+    assert "eigenvalues" not in words
+
+
+def test_figure_8_has_bands_over_seeds_only():
+    made = drawn("fig8")
+    for ax in made.axes:
+        assert len(ax.collections) == 2
+        low, high = (
+            ax.collections[0].get_paths()[0].vertices[:, 1].min(),
+            ax.collections[0].get_paths()[0].vertices[:, 1].max(),
+        )
+        assert (low, high) == (0, pytest.approx(85))
+    assert "bands: their 95% intervals (Student's t)" in " ".join(texts_of(made).split())
+    single = networks.draw_shares(shares(), NETWORKS_EXPERIMENT)
+    assert not any(ax.collections for ax in single.axes)
+    assert "bands" not in texts_of(single)
 
 
 def test_figure_8_is_red_and_solid_against_black_and_dashed():
@@ -92,9 +116,30 @@ def test_figure_7_is_grey_symmetric_and_names_classes():
     for ax in panels:
         low, high = ax.get_images()[0].get_clim()
         assert low == -high
+        values = np.abs(ax.get_images()[0].get_array())
+        assert high == pytest.approx(
+            max(np.abs(array).max() for array in influence_matrices()[0].values() if array.shape == values.shape)
+        )
         assert ax.get_images()[0].get_cmap().name == "Greys"  # the largest value is darkest
     assert [tick.get_text() for tick in panels[0].get_yticklabels()] == SHORTENED
     assert [tick.get_text() for tick in panels[2].get_xticklabels()] == SHORTENED
+
+
+def test_figure_7_shows_a_quarter_of_its_cells_of_any_matrix():
+    """Of values over 12 decades, as saturated heads give them, a linear scale shows next to none."""
+    rng = np.random.default_rng(0)
+    for power in (0.1, 1, 4):
+        values = rng.choice([-1, 1], 10_000) * np.exp(power * rng.standard_normal(10_000))
+        scale = fig7.colour_scale(values)
+        grey = np.asarray(scale(values))
+        assert grey.min() >= 0
+        assert grey.max() <= 1
+        assert scale(0.0) == pytest.approx(0.5)
+        np.testing.assert_allclose(grey, 1 - np.asarray(scale(-values)), atol=1e-12)
+        assert (np.diff(np.asarray(scale(np.sort(values)))) >= 0).all()
+        # A step of grey that is seen.
+        assert (np.abs(grey - 0.5) > 0.04).mean() > 0.2
+    assert fig7.colour_scale(np.zeros(5)).vmax == 1
 
 
 def test_figure_6_frames_the_same_class_in_green():

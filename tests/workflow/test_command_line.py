@@ -54,21 +54,23 @@ def test_the_papers_grid_is_planned_offline(fresh):
         "subset": 60,
         "transfer": 6 * 4 * 4 * 35,
         "table": 7,
-        "figure": 14,
+        "figure": 15,
         "describe": 4,
         "table5": 1,
-        # Figures that look into a network: of two sources, as fine-tuned for influence and as started from for figure 1. And under attack:
+        # Figures that look into a network: of two sources, with 3 seeds as fine-tuned for influence and as started from for figure 1. Under attack:
         # 3 seeds of each source and target as linear probes, of the natural and the robust one with 1 and 3 blocks too.
-        "fine_tuned_model": 4 + 3 * 6 * (4 + 2 * 2),
+        "fine_tuned_model": 2 * 3 + 2 + 3 * 6 * (4 + 2 * 2),
         "robustness_bound_rows": 6 * (4 + 2 * 2),
         "robustness_bound": 2,
         "transferability_synthetic": 5,
         "transferability_synthetic_table": 1,
-        # Beside figure 8, robustness_bound and transferability_synthetic.
-        "table_copy": 3,
-        "features": 2,
-        "influence": 2,
-        "influence_table": 3,
+        # Beside figures 7 and 8, influence_cut, robustness_bound and transferability_synthetic.
+        "table_copy": 5,
+        "features": 6,
+        "influence": 6,
+        "influence_table": 4,
+        "influence_cut_rows": 6,
+        "influence_cut": 1,
         "influence_pictures": 2,
         "influence_all": 2,
         "visualise": 1,

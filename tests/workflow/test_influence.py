@@ -3,10 +3,14 @@
 import pandas as pd
 import pytest
 
-FIGURES = [f"figures/{name}.pdf" for name in ("fig1", "fig6", "fig7", "fig8", "influence_all")] + ["figures/fig8.csv"]
+from advtransfer.config.columns import INFLUENCE_CUT, INFLUENCE_CUT_ROWS
+
+FIGURES = [f"figures/{name}.pdf" for name in ("fig1", "fig6", "fig7", "fig8", "influence_all", "influence_cut")]
+FIGURES += [f"figures/{name}.csv" for name in ("fig7", "fig8", "influence_cut")]
 TINY = ["--configfile", "tiny.yaml"]
 SMALL = """\
 experiment: tiny
+influence: {seeds: 2, halves: 6}
 visualisation: {units: [0], steps: 2, step_size: 2}
 """
 LOOK = """\
@@ -38,12 +42,28 @@ def changed(looked_into, tmp_path):
 
 
 def test_everything_is_made_and_nothing_is_left_to_do(looked_into):
-    for name in ("fig1", "fig6", "fig7", "fig8", "fig9", "influence_all"):
+    for name in ("fig1", "fig6", "fig7", "fig8", "fig9", "influence_all", "influence_cut"):
         for ending in ("pdf", "png"):
             assert (looked_into.folder / "figures" / f"{name}.{ending}").stat().st_size > 1000
     summary = pd.read_csv(looked_into.folder / "figures/fig8.csv")
     assert summary["query_images"].tolist() == [25, 25, 20, 20]
     assert summary["top1_percent"].between(0, 100).all()
+    assert (summary["networks"] == 2).all()
+    assert (summary["head"] == "refitted").all()
+    contrast = pd.read_csv(looked_into.folder / "figures/fig7.csv")
+    assert contrast["role"].tolist() == 2 * ["robust", "natural", "robust - natural"]
+    scores = pd.read_csv(looked_into.folder / "figures/influence_cut.csv").query(
+        "quantity == 'score' and inverse == 'cut'"
+    )
+    assert list(pd.read_csv(looked_into.folder / "figures/influence_cut.csv")) == list(INFLUENCE_CUT)
+    # Sources, heads, cuts; two networks and their mean.
+    assert len(scores) == 2 * 2 * 9 * 3
+    assert scores["mean"].between(-1, 1).all()
+    rows = pd.read_parquet(
+        looked_into.folder / "results/influence_cut/tiny/mini_l2/digits/blocks1_n20_seed20100000.parquet"
+    )
+    assert list(rows) == list(INFLUENCE_CUT_ROWS)
+    assert (rows["queries"] == 25).all()
     assert looked_into.planned(*FIGURES, *TINY) == {}
 
 
@@ -56,21 +76,40 @@ def test_a_model_for_these_figures_has_the_rows_of_the_transfer_job(looked_into)
     pd.testing.assert_frame_equal(alone.drop(columns="seconds"), among.drop(columns="seconds"))
 
 
-def test_another_cut_computes_influence_again_and_trains_nothing(changed):
-    changed.edit("tiny.yaml", "experiment: tiny\n", "experiment: tiny\ninfluence: {pinv_rcond: 0.01}\n")
-    planned = changed.planned(*FIGURES, *TINY)
+def test_the_papers_head_computes_influence_again_and_trains_nothing(changed):
+    """From the command line; what was measured of every inverse stays, and only the figure's footer says another one."""
+    planned = changed.planned(*FIGURES, *TINY, "--config", "influence={head: fine_tuned}")
     assert {rule: len(jobs) for rule, jobs in planned.items()} == {
-        "influence": 2,
-        "influence_table": 3,
+        "influence": 4,
+        "influence_table": 4,
         "influence_pictures": 2,
-        "table_copy": 1,
-        "figure": 4,
+        "table_copy": 2,
+        "figure": 5,
     }
     assert "figures/fig1.pdf" not in planned["figure"]
+    # Its cut is no setting of the refitted head.
+    changed.edit("tiny.yaml", "halves: 6", "halves: 6, pinv_rcond: 0.01")
+    assert set(changed.planned(*FIGURES, *TINY)) == {"figure"}
+
+
+def test_another_ridge_retrains_heads_and_no_network(changed):
+    changed.edit("tiny.yaml", "halves: 6", "halves: 6, ridge: 2")
+    planned = changed.planned(*FIGURES, *TINY)
+    assert (len(planned["influence_cut_rows"]), len(planned["influence"])) == (4, 4)
+    assert "fine_tuned_model" not in planned
+    assert "features" not in planned
+
+
+def test_without_records_the_artefacts_know_what_made_them(changed):
+    """Command lines and planning agree on what makes them."""
+    import shutil
+
+    shutil.rmtree(changed.folder / ".snakemake")
+    assert changed.planned(*FIGURES, *TINY) == {}
 
 
 def test_self_influence_is_a_matter_of_the_tables(changed):
-    changed.edit("tiny.yaml", "experiment: tiny\n", "experiment: tiny\ninfluence: {self_influence: included}\n")
+    changed.edit("tiny.yaml", "halves: 6", "halves: 6, self_influence: included")
     planned = changed.planned(*FIGURES, *TINY)
     assert set(planned) == {"influence_table", "influence_pictures", "table_copy", "figure"}
 

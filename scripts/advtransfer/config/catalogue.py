@@ -55,8 +55,8 @@ class Entry:
     """A figure or table.
 
     name: of its files in figures/ and results/tables/. paper, section: what it reproduces; no section beyond the papers. caption: one line. category: a key of
-    CATEGORIES. drawn_from: what it is made of: "rows" (of fine-tuned models), "influence", "influence_all" (through all
-    weights), "networks" (fine-tuned ones, looked into), "attacked" (networks under attack), "architecture", "robustness" (of the sources), "synthetic" (no network of the experiment), or, for tables of the configuration, "protocol", "sources" and "targets".
+    CATEGORIES. drawn_from: what it is made of: "rows" (of fine-tuned models), "influence" (one network of each source), "influence_seeds" (several), "influence_all" (through all
+    weights), "influence_cut" (by every inverse), "networks" (fine-tuned ones, looked into), "attacked" (networks under attack), "architecture", "robustness" (of the sources), "synthetic" (no network of the experiment), or, for tables of the configuration, "protocol", "sources" and "targets".
     tabulate: the function of `advtransfer.tables` that makes its table, "module.function"; empty where a rule of its own makes it.
     table: the ending of its table's file. columns: of that table. endings: of its files in figures/. stem: of these files' name, where it is
     not the entry's.
@@ -169,12 +169,24 @@ _ENTRIES = (
         table="safetensors",
     ),
     Entry(
+        "fig7_summary",
+        MAIN,
+        "Fig. 7, section 6",
+        "Influence within a class less that between classes, as figure 7 shows it",
+        "influence",
+        "influence_seeds",
+        "influence.fig7_summary",
+        columns=columns.CONTRAST,
+        endings=("csv",),
+        stem="fig7",
+    ),
+    Entry(
         "fig8",
         MAIN,
         "Fig. 8, section 6",
         "How often the most influential training images have the query's class",
         "influence",
-        "influence",
+        "influence_seeds",
         "influence.fig8",
         columns=columns.SHARES,
     ),
@@ -184,7 +196,7 @@ _ENTRIES = (
         "section 6",
         "Top 1 and at least 3 of the top 5 of figure 8, beside the paper's",
         "influence",
-        "influence",
+        "influence_seeds",
         "influence.fig8_summary",
         columns=columns.SHARES_SUMMARY,
         endings=("csv",),
@@ -242,6 +254,17 @@ _ENTRIES = (
         "influence_all",
         "influence.influence_all",
         columns=columns.SHARES_THROUGH,
+    ),
+    Entry(
+        "influence_cut",
+        OURS,
+        "",
+        "Which inverse of the head's Hessian predicts retraining, and how figure 8 hangs on it",
+        "influence",
+        "influence_cut",
+        "influence_cut.influence_cut",
+        columns=columns.INFLUENCE_CUT,
+        endings=("pdf", "png", "csv"),
     ),
     Entry(
         "source_robustness",

@@ -78,6 +78,40 @@ TABLE5 = {
     "published_percent": "printed in the paper, percent; empty where there is none",
     "epochs": "last epochs of the models behind the mean",
 }
+# One inverse of the head's Hessian, on one network.
+INFLUENCE_CUT_ROWS = {
+    "target": "the target data set",
+    "source": "the source network",
+    "blocks": "bottleneck blocks trained besides the head",
+    "images": "training images of the target",
+    "seed": "of the network, as of a fine-tuned one, and of the halves",
+    "head": '"fine_tuned", as SGD left it, or "refitted" to its ridge optimum on the fine-tuned network\'s features',
+    "inverse": '"cut": pseudo-inverse; "damping": inverse with a number added; "ridge": the refitted head with this ridge',
+    "level": "of a cut, the share of the largest eigenvalue up to which others count as 0, in the Hessian of the refitted head with its ridge; of a "
+    "damping, what is added to the Hessian of the losses, the ridge of the refitted head included; of a ridge, the ridge",
+    "kept": "eigenvalues above the cut; empty of a ridge",
+    "score": "linear datamodeling score, mean over queries: Spearman correlation of predicted and real loss over heads retrained on random halves; "
+    "empty of a ridge",
+    "top1": "queries whose most influential training image has their class, a fraction",
+    "three_of_top5": "queries of whose 5 most influential training images at least 3 have their class, a fraction",
+    "same_class": "of the training images at ranks 1 to 100, those with the query's class, a fraction",
+    "loss": "mean cross-entropy of the queries at the head with this ridge, nats; empty of other inverses",
+    "queries": "number of test images",
+    "chance": "training images of the query's class among all, a fraction",
+}
+INFLUENCE_CUT = {
+    "quantity": 'a column of the rows (results/influence_cut/): "score", "top1", "three_of_top5", "same_class", "kept", "loss" or "chance"',
+    "role": '"robust" or "natural"',
+    "head": INFLUENCE_CUT_ROWS["head"],
+    "inverse": INFLUENCE_CUT_ROWS["inverse"],
+    "level": INFLUENCE_CUT_ROWS["level"],
+    "seed": "of the network; empty of a mean over networks",
+    "mean": "over the networks, or the value of one",
+    "low": "lower end of the 95% interval over seeds; empty for a single network",
+    "high": "upper end of that interval",
+    "networks": "networks (seeds) behind the value",
+    "queries": "test images behind each network's value",
+}
 SHARES = {
     "queries": 'images whose loss is influenced: "train" or "test"',
     "role": '"robust" or "natural"',
@@ -86,6 +120,9 @@ SHARES = {
     "query_images": "number of queries",
     "train_images": "number of training images",
     "chance": "training images of the query's class among all, a fraction",
+    "low": "lower end of the 95% interval over seeds; empty for a single network",
+    "high": "upper end of that interval",
+    "networks": "networks (seeds) behind the mean share",
 }
 SHARES_THROUGH = {**SHARES, "through": '"head" or "all weights"'}
 SHARES_SUMMARY = {
@@ -96,6 +133,24 @@ SHARES_SUMMARY = {
     "three_of_top5_percent": "queries of whose 5 most influential training images at least 3 have their class, percent",
     "paper_three_of_top5_percent": "the paper's value, percent",
     "query_images": "number of queries",
+    "self_influence": "of training images on themselves: excluded or included",
+    "top1_low": "lower end of the 95% interval over seeds, percent; empty for a single network",
+    "top1_high": "upper end of that interval",
+    "three_of_top5_low": "the same of three_of_top5_percent",
+    "three_of_top5_high": "upper end of that interval",
+    "networks": "networks (seeds) behind the means",
+    "head": "as SGD left it (fine_tuned), or refitted to its ridge optimum",
+}
+# In units of the root mean square of a matrix's entries, which makes sources comparable, as figure 7's division by the norm does.
+CONTRAST = {
+    "queries": 'images whose loss is influenced: "train" or "test"',
+    "role": '"robust" or "natural"; "robust - natural": difference paired by seed',
+    "within": "mean influence of training images of the query's class, in root mean squares of the matrix",
+    "between": "mean influence of training images of other classes, in the same unit",
+    "contrast": "within less between, mean over seeds",
+    "low": "lower end of its 95% interval over seeds; empty for a single network",
+    "high": "upper end of that interval",
+    "networks": "networks (seeds, or pairs of them) behind the means",
     "self_influence": "of training images on themselves: excluded or included",
 }
 TRAINED_PARTS = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from advtransfer.config.catalogue import CATALOGUE, Entry
 from advtransfer.config.grid import cells, row_files
-from advtransfer.config.inspection import model_file
+from advtransfer.config.inspection import model_file, seeds_of
 from advtransfer.config.resolve import experiment_sources, test_data_of
 from advtransfer.config.robustness_bound import NO_NETWORKS as NO_NETWORKS_TO_ATTACK
 from advtransfer.errors import InputError
@@ -17,7 +17,13 @@ from advtransfer.targets.catalogue import PAPER_TARGETS, data_set_of
 from advtransfer.targets.listing import count, fingerprint
 
 # The part of what an experiment looks into, by what a figure is drawn from.
-PART_OF = {"influence": "influence", "influence_all": "influence", "networks": "visualisation"}
+PART_OF = {
+    "influence": "influence",
+    "influence_seeds": "influence",
+    "influence_all": "influence",
+    "influence_cut": "influence_cut",
+    "networks": "visualisation",
+}
 # The paper's Table 5, as printed, and the trained blocks of its models.
 PRINTED, PRINTED_BLOCKS = "resources/published/table5.csv", 3
 NO_NETWORKS = "has no networks to look into: it needs sources 'natural' and 'robust', and rows that are computed"
@@ -127,9 +133,16 @@ def inspected_files(
 
 def influence_table_files(
     experiment: Mapping[str, Any], inspection: Mapping[str, Any] | None, figure: str
-) -> dict[str, str]:
-    """What a table of influence is made of: "natural", "robust", "target", and where it asks for them "natural_all", "robust_all"."""
-    files = inspected_files(experiment, inspection, "influence", "results/influence")
+) -> dict[str, str | list[str]]:
+    """What a table of influence is made of: "natural" and "robust", of one network or each a list by seed, "target", and where it asks for
+    them "natural_all", "robust_all".
+    """
+    looked = inspected(experiment, inspection, "influence")
+    seeds = seeds_of(looked) if CATALOGUE[figure].drawn_from == "influence_seeds" else [looked["seed"]]
+    files: dict[str, str | list[str]] = {
+        role: [model_file(experiment["protocol"], looked, role, "results/influence", seed) for seed in seeds]
+        for role in looked["sources"]
+    }
     if CATALOGUE[figure].drawn_from == "influence_all":
         through_all = inspected_files(experiment, inspection, "influence", "results/influence_all")
         files |= {f"{role}_all": file for role, file in through_all.items()}
@@ -137,6 +150,16 @@ def influence_table_files(
         **files,
         "target": f"results/targets/{inspected(experiment, inspection, 'influence')['target']}.safetensors",
     }
+
+
+def influence_cut_files(experiment: Mapping[str, Any], inspection: Mapping[str, Any] | None) -> list[str]:
+    """The rows of each network that influence_cut is made of."""
+    looked = inspected(experiment, inspection, "influence_cut")
+    return [
+        model_file(experiment["protocol"], looked, role, "results/influence_cut", seed, "parquet")
+        for role in looked["sources"]
+        for seed in seeds_of(looked)
+    ]
 
 
 def experiment_rows(experiment: Mapping[str, Any], asked: str, figure: str) -> list[str]:

@@ -1,9 +1,11 @@
-"""What figures 1 and 6 to 9 look at: which fine-tuned networks, images and units, worked out of the configuration. No torch here.
+"""What figures 1 and 6 to 9 and influence_cut look at: which fine-tuned networks, images and units, worked out of the configuration. No torch here.
 
 The resolved form is a JSON-compatible dict:
 
-    influence       target, images, blocks, seed, sources {"natural": ..., "robust": ...}, test_images (int),
-                    pinv_rcond, damping, self_influence ("excluded" or "included"), all_weights_queries (of each of the two sets)
+    influence       target, images, blocks, seeds [int, ...], seed (the first), sources {"natural": ..., "robust": ...}, test_images (int),
+                    head ("fine_tuned" or "refitted"), ridge, pinv_rcond, damping, self_influence ("excluded" or "included"),
+                    all_weights_queries (of each of the two sets)
+    influence_cut   as influence, without the last two; halves, cuts [float, ...], dampings [float, ...]
     visualisation   target, images, blocks, seed, sources, units [int, ...], steps, step_size (L2, at 224x224 pixels)
 """
 
@@ -15,6 +17,8 @@ from advtransfer.errors import InputError
 ROLES = ("natural", "robust")
 # The paper's: CIFAR-10, 3,200 images, 3 blocks (section 6); figure 1's networks are trained in their head only.
 PREFERRED_TARGET, PREFERRED_IMAGES = "cifar10", 3200
+# What an experiment may set for itself, of the section `influence`.
+OWN = ("head", "ridge", "pinv_rcond", "damping", "seeds", "all_weights_queries")
 
 
 def resolve_inspection(
@@ -46,15 +50,27 @@ def resolve_inspection(
             "seed": config["seeds"][0],
             "sources": {role: experiment["sources"][role] for role in ROLES},
         }
-    influence = config["influence"]
     tests = counts[resolved["influence"]["target"]]["test"]
     own = chosen.get("influence", {})
     limit = own.get("test_images", "all")
-    resolved["influence"] |= {
+    influence = {**config["influence"], **{key: own[key] for key in OWN if key in own}}
+    if influence["seeds"] > len(config["seeds"]):
+        raise InputError(
+            f"config: experiments.{experiment['name']}.influence.seeds: found {influence['seeds']}, but 'seeds' lists {len(config['seeds'])}. "
+            "Lower it or list more seeds."
+        )
+    shared = {
+        "seeds": config["seeds"][: influence["seeds"]],
         "test_images": tests if limit == "all" else min(limit, tests),
-        **{key: influence[key] for key in ("pinv_rcond", "damping", "self_influence")},
-        "all_weights_queries": own.get("all_weights_queries", influence["all_weights_queries"]),
+        **{key: influence[key] for key in ("head", "ridge", "pinv_rcond", "damping")},
     }
+    resolved["influence_cut"] = {
+        **resolved["influence"],
+        **shared,
+        "halves": config["influence"]["halves"],
+        **{key: sorted(config["influence"][key], reverse=key == "cuts") for key in ("cuts", "dampings")},
+    }
+    resolved["influence"] |= {**shared, **{key: influence[key] for key in ("self_influence", "all_weights_queries")}}
     resolved["visualisation"] |= {
         "units": chosen.get("visualisation", {}).get("units", config["visualisation"]["units"]),
         **{key: config["visualisation"][key] for key in ("steps", "step_size")},
@@ -62,9 +78,37 @@ def resolve_inspection(
     return resolved
 
 
-def model_file(protocol: str, part: Mapping[str, Any], role: str, folder: str = "results/models") -> str:
-    """Where the fine-tuned network of a role lies, or in another folder what is computed from it."""
+def seeds_of(part: Mapping[str, Any]) -> list[int]:
+    """The seeds of the networks that a part looks into: one, or several."""
+    return part.get("seeds", [part["seed"]])
+
+
+def model_file(
+    protocol: str,
+    part: Mapping[str, Any],
+    role: str,
+    folder: str = "results/models",
+    seed: int | None = None,
+    ending: str = "safetensors",
+) -> str:
+    """Where the fine-tuned network of a role lies, or in another folder what is computed from it. seed: the part's by default."""
     return (
         f"{folder}/{protocol}/{part['sources'][role]}/{part['target']}"
-        f"/blocks{part['blocks']}_n{part['images']}_seed{part['seed']}.safetensors"
+        f"/blocks{part['blocks']}_n{part['images']}_seed{part['seed'] if seed is None else seed}.{ending}"
     )
+
+
+def influence_settings(part: Mapping[str, Any]) -> dict[str, Any]:
+    """What a job is told that computes influence through the head: no more than it uses, so that nothing else runs it again.
+
+    Of the head as fine-tuned its inverse is told by pinv_rcond or, where that is positive, by damping; the refitted head's Hessian has its
+    ridge, and a damping beyond that.
+    """
+    used = ("ridge", "damping") if part["head"] == "refitted" else ("pinv_rcond", "damping")
+    return {"head": part["head"], **{key: part[key] for key in used}}
+
+
+def row_settings(part: Mapping[str, Any], source: str, seed: int) -> dict[str, Any]:
+    """What the job is told that measures every inverse on one network, JSON-compatible; `part` is the part influence_cut."""
+    identity = {"source": source, "seed": seed, **{key: part[key] for key in ("target", "blocks", "images")}}
+    return {**identity, **{key: part[key] for key in ("ridge", "halves", "cuts", "dampings")}}

@@ -8,6 +8,7 @@ from typing import Any
 from advtransfer.config.catalogue import CATALOGUE, CATEGORIES, Entry
 from advtransfer.config.grid import transfer_jobs
 from advtransfer.config.inputs import PART_OF, known_sources, lacking
+from advtransfer.config.inspection import seeds_of
 from advtransfer.config.results import RESULTS
 from advtransfer.config.robustness_bound import attacked
 from advtransfer.errors import InputError
@@ -37,7 +38,8 @@ def needs(
         return f"{sum(seeds for _, seeds in jobs.values()):,} models, {left:,} to train"
     if entry.drawn_from in PART_OF:
         looked = inspection[PART_OF[entry.drawn_from]]
-        return f"2 networks on {looked['images']:,} images of {looked['target']}"
+        seeds = seeds_of(looked) if entry.drawn_from in ("influence_seeds", "influence_cut") else [looked["seed"]]
+        return f"{2 * len(seeds)} networks on {looked['images']:,} images of {looked['target']}"
     if entry.drawn_from == "attacked":
         networks = sum(len(job.seeds) for _, job in attacked(experiment))
         return f"{networks} networks, each on {experiment['robustness_bound']['test_images']:,} attacked images"

@@ -242,6 +242,8 @@ def experiment_for(experiment: Mapping[str, Any], figure: str) -> dict[str, Any]
         mine["fig3"] = experiment["fig3"]
     if x == "resolution":
         mine["resolution"] = experiment["resolution"]
+    if entry.drawn_from in ("influence_seeds", "influence_cut"):
+        mine["bands"] = experiment["bands"]
     if entry.drawn_from == "attacked":
         mine |= {"robustness_bound": experiment["robustness_bound"], "bands": experiment["bands"]}
     if x == "epsilon" or entry.drawn_from in ("robustness", "attacked"):

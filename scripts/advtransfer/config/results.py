@@ -69,6 +69,11 @@ RESULTS = (
         },
     ),
     Result(
+        f"results/influence_cut/{_CELL}_seed{{seed}}.parquet",
+        "How each inverse of the head's Hessian does on one network: a row for each head, inverse and level.",
+        columns.INFLUENCE_CUT_ROWS,
+    ),
+    Result(
         f"results/influence_all/{_CELL}_seed{{seed}}.safetensors",
         "Influence through all fine-tuned weights, on some of the images.",
         {

@@ -6,6 +6,7 @@ says itself what made it (`artefacts.made_of`); only this is read here, no tenso
 """
 
 import functools
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from advtransfer.artefacts import PROVENANCE, damage_named, differing, hash_of, 
 from advtransfer.config import inputs, robustness_bound
 from advtransfer.config.catalogue import CATALOGUE, DRAWN, Entry
 from advtransfer.config.grid import all_targets, row_files, transfer_inputs, transfer_settings
-from advtransfer.config.inspection import ROLES, model_file
+from advtransfer.config.inspection import ROLES, influence_settings, model_file, row_settings, seeds_of
 from advtransfer.config.resolve import (
     experiment_for,
     experiment_sources,
@@ -197,30 +198,34 @@ def _looked_into(
     config: Mapping[str, Any], experiment: Mapping[str, Any], inspection: Mapping[str, Any]
 ) -> Iterator[tuple[str, Recipe]]:
     protocol = experiment["protocol"]
-    for part in inspection.values():
-        for role in ROLES:
+    for part in (inspection["influence"], inspection["visualisation"]):
+        for role, seed in itertools.product(ROLES, seeds_of(part)):
             source, target, images = part["sources"][role], part["target"], part["images"]
             settings = {
                 **{"protocol": protocol, "source": source, "target": target, "blocks": part["blocks"]},
-                **{"images": images, "seeds": [part["seed"]]},
+                **{"images": images, "seeds": [seed]},
                 "settings": resolve_protocol(config, protocol, images),
             }
             used = transfer_inputs(source, target, images)
-            yield model_file(protocol, part, role), Recipe(settings, ("transfer.py",), used)
+            yield model_file(protocol, part, role, seed=seed), Recipe(settings, ("transfer.py",), used)
     part = inspection["influence"]
-    for role in ROLES:
-        model, features = (model_file(protocol, part, role, f"results/{name}") for name in ("models", "features"))
-        used = transfer_inputs(part["sources"][role], part["target"], part["images"])
+    for role, seed in itertools.product(ROLES, seeds_of(part)):
+        source = part["sources"][role]
+        model, features, influence, through_all = (
+            model_file(protocol, part, role, f"results/{name}", seed)
+            for name in ("models", "features", "influence", "influence_all")
+        )
+        used = transfer_inputs(source, part["target"], part["images"])
         target = {"target": used["target"]}
-        settings = {"seed": part["seed"], "test_images": part["test_images"]}
+        settings = {"seed": seed, "test_images": part["test_images"]}
         yield features, Recipe(settings, ("features.py",), {"model": model, "subset": used["subset"], **target})
-        settings = {key: part[key] for key in ("pinv_rcond", "damping")}
-        influence = model_file(protocol, part, role, "results/influence")
-        yield influence, Recipe(settings, ("influence.py",), {"features": features})
+        yield influence, Recipe(influence_settings(part), ("influence.py",), {"features": features})
         settings = {"queries": part["all_weights_queries"]}
         used = {"model": model, "features": features, **target}
-        through_all = model_file(protocol, part, role, "results/influence_all")
         yield through_all, Recipe(settings, ("influence_all.py",), used)
+        rows = model_file(protocol, part, role, "results/influence_cut", seed, "parquet")
+        settings = row_settings(inspection["influence_cut"], source, seed)
+        yield rows, Recipe(settings, ("influence_cut_rows.py",), {"features": features})
 
 
 def _attacked(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
@@ -264,10 +269,18 @@ def _table(
         settings = {"figure": name, "tabulate": entry.tabulate, "experiment": shown(experiment, inspection, name)}
         rows = functools.partial(_all_of, row_files(experiment, name))
         return Recipe(settings, table_code("table.py", name), others=rows)
-    if entry.drawn_from in ("influence", "influence_all"):
+    if entry.drawn_from in ("influence", "influence_seeds", "influence_all"):
         settings = {"tabulate": entry.tabulate, "self_influence": inspection["influence"]["self_influence"]}
-        used = inputs.influence_table_files(experiment, inspection, name)
+        settings["bands"] = experiment["bands"] if entry.drawn_from == "influence_seeds" else None
+        files = inputs.influence_table_files(experiment, inspection, name)
+        used = {name: file for name, file in files.items() if isinstance(file, str)}
+        used |= {f"{role} {place}": file for role in ROLES for place, file in enumerate(files[role])}
         return Recipe(settings, table_code("influence_table.py", name), used)
+    if entry.drawn_from == "influence_cut":
+        settings = {"tabulate": entry.tabulate, "bands": experiment["bands"]}
+        settings["sources"] = inspection["influence_cut"]["sources"]
+        rows = functools.partial(_all_of, inputs.influence_cut_files(experiment, inspection))
+        return Recipe(settings, table_code("influence_cut.py", name), others=rows)
     if entry.drawn_from == "networks":
         settings = {key: inspection["visualisation"][key] for key in ("units", "steps", "step_size")}
         used = inputs.inspected_files(experiment, inspection, "visualisation", "results/models")

@@ -2,10 +2,11 @@
 
 Matrices come as `Influence`: rows are queries (the images whose loss is influenced), columns training images, a positive value is
 helpful. Tables take them by role, {"robust" or "natural": {"train" or "test" queries: Influence}}: `head` through the last layer,
-`all_weights` through all fine-tuned weights.
+`all_weights` through all fine-tuned weights; or of several networks, `heads`, {role: [one such pair for each seed]}. Seeds are the unit: every
+interval is over them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ import pandas as pd
 
 from advtransfer.artefacts import load_arrays
 from advtransfer.errors import InputError
+from advtransfer.tables.intervals import interval
+
+# {role: [matrices of one network on both sets of queries, for each seed]}
+Heads = Mapping[str, Sequence[Mapping[str, "Influence"]]]
 
 RANKS = 100
 # Cells a side of the matrices that figure 7 draws at most: more than the page shows.
@@ -37,6 +42,7 @@ class Influence:
     train_ids: np.ndarray
     class_names: list[str]
     queries: str  # "train" or "test"
+    head: str = ""  # "fine_tuned" or "refitted"; empty through all weights
 
     def without_self(self) -> np.ndarray:
         """A mask [q, n] of the pairs that are not an image and itself."""
@@ -59,6 +65,7 @@ def read_influence(path: str | Path) -> dict[str, Influence]:
             arrays["train_image_ids"],
             metadata["class_names"],
             queries,
+            metadata.get("head", ""),
         )
         for queries in ("train", "test")
     }
@@ -82,54 +89,114 @@ def same_class(influence: Influence, self_influence: str, ranks: int = RANKS) ->
     return influence.train_labels[order] == influence.query_labels[:, None]
 
 
-def fig8(head: Mapping[str, Mapping[str, Influence]], self_influence: str) -> pd.DataFrame:
-    """Share of same-class images at each influence rank, over all queries. Columns as `columns.SHARES`."""
+def fig8(heads: Heads, self_influence: str, bands: str) -> pd.DataFrame:
+    """Share of same-class images at each influence rank, over all queries, mean over networks. Columns as `columns.SHARES`.
+
+    bands: "t" or "bootstrap", see `intervals`.
+    """
     tables = []
     for queries in ("train", "test"):
-        for role, pair in head.items():
-            influence = pair[queries]
-            share = same_class(influence, self_influence).mean(0)
-            mask = influence.without_self() if self_influence == "excluded" else np.ones(influence.values.shape, bool)
-            agree = influence.train_labels[None, :] == influence.query_labels[:, None]
+        for role, pairs in heads.items():
+            shares = np.stack([same_class(pair[queries], self_influence).mean(0) for pair in pairs])
+            ends = [interval(values, bands, f"fig8 {queries} {role} {rank}") for rank, values in enumerate(shares.T, 1)]
+            some = pairs[0][queries]
             tables.append(
                 pd.DataFrame(
                     {
                         "queries": queries,
                         "role": role,
-                        "rank": np.arange(1, len(share) + 1),
-                        "same_class_share": share,
-                        "query_images": len(influence.values),
-                        "train_images": influence.values.shape[1],
-                        "chance": agree[mask].mean(),
+                        "rank": np.arange(1, shares.shape[1] + 1),
+                        "same_class_share": shares.mean(0),
+                        "query_images": len(some.values),
+                        "train_images": some.values.shape[1],
+                        "chance": np.mean([_chance(pair[queries], self_influence) for pair in pairs]),
+                        "low": [low for low, _ in ends],
+                        "high": [high for _, high in ends],
+                        "networks": len(pairs),
                     }
                 )
             )
     return pd.concat(tables, ignore_index=True)
 
 
-def fig8_summary(head: Mapping[str, Mapping[str, Influence]], self_influence: str) -> pd.DataFrame:
+def _chance(influence: Influence, self_influence: str) -> float:
+    return float(_agree(influence)[_counted(influence, self_influence)].mean())
+
+
+def _agree(influence: Influence) -> np.ndarray:
+    """Which pairs [q, n] are of one class."""
+    return influence.train_labels[None, :] == influence.query_labels[:, None]
+
+
+def _counted(influence: Influence, self_influence: str) -> np.ndarray:
+    """Which pairs [q, n] count: all, or all but an image and itself."""
+    return influence.without_self() if self_influence == "excluded" else np.ones(influence.values.shape, bool)
+
+
+def fig8_summary(heads: Heads, self_influence: str, bands: str) -> pd.DataFrame:
     """Top-1 and "at least 3 of the top 5", in percent of the queries, beside the paper's (CIFAR-10, ImageNet sources).
 
-    Columns as `columns.SHARES_SUMMARY`. The paper gives none for training images.
+    Columns as `columns.SHARES_SUMMARY`. The paper gives none for training images. bands: "t" or "bootstrap", see `intervals`.
     """
     lines = []
     for queries in ("test", "train"):
-        for role, pair in head.items():
-            hits = same_class(pair[queries], self_influence, 5)
+        for role, pairs in heads.items():
+            hits = [same_class(pair[queries], self_influence, 5) for pair in pairs]
+            top1 = np.array([100 * part[:, 0].mean() for part in hits])
+            three = np.array([100 * (part.sum(1) >= 3).mean() for part in hits])
             paper = PAPER_PERCENT.get((role, queries), (np.nan, np.nan))
+            ends = [interval(values, bands, f"fig8 {queries} {role}") for values in (top1, three)]
             lines.append(
                 {
                     "queries": queries,
                     "role": role,
-                    "top1_percent": 100 * hits[:, 0].mean(),
+                    "top1_percent": top1.mean(),
                     "paper_top1_percent": paper[0],
-                    "three_of_top5_percent": 100 * (hits.sum(1) >= 3).mean(),
+                    "three_of_top5_percent": three.mean(),
                     "paper_three_of_top5_percent": paper[1],
-                    "query_images": len(hits),
+                    "query_images": len(hits[0]),
                     "self_influence": self_influence if queries == "train" else "",
+                    "top1_low": ends[0][0],
+                    "top1_high": ends[0][1],
+                    "three_of_top5_low": ends[1][0],
+                    "three_of_top5_high": ends[1][1],
+                    "networks": len(pairs),
+                    "head": pairs[0][queries].head,
                 }
             )
     return pd.DataFrame(lines).round(2)
+
+
+def fig7_summary(heads: Heads, self_influence: str, bands: str) -> pd.DataFrame:
+    """Mean influence within a class less that between classes, in root mean squares of each matrix; columns `columns.CONTRAST`.
+
+    bands: "t" or "bootstrap", see `intervals`.
+    """
+    lines = []
+    for queries in ("train", "test"):
+        of_role = {}
+        for role, pairs in heads.items():
+            of_role[role] = np.array([_contrast(pair[queries], self_influence) for pair in pairs])
+        if {"robust", "natural"} <= set(of_role):
+            of_role["robust - natural"] = of_role["robust"] - of_role["natural"]
+        for role, values in of_role.items():
+            contrast = values[:, 0] - values[:, 1]
+            low, high = interval(contrast, bands, f"fig7 {queries} {role}")
+            within, between = values.mean(0)
+            line = {"queries": queries, "role": role, "within": within, "between": between, "contrast": contrast.mean()}
+            own = self_influence if queries == "train" else ""
+            lines.append({**line, "low": low, "high": high, "networks": len(values), "self_influence": own})
+    return pd.DataFrame(lines)
+
+
+def _contrast(influence: Influence, self_influence: str) -> tuple[float, float]:
+    """Means within a class and between classes, in root mean squares of all that counts; 0 of a matrix of zeros."""
+    counted, agree = _counted(influence, self_influence), _agree(influence)
+    scale = float(np.sqrt((influence.values[counted] ** 2).mean())) or 1.0
+    return tuple(
+        float(influence.values[counted & part].mean()) / scale if (counted & part).any() else np.nan
+        for part in (agree, ~agree)
+    )
 
 
 def influence_all(
@@ -145,7 +212,7 @@ def influence_all(
             role: {name: _rows(influence, all_weights[role][name].query_ids) for name, influence in pair.items()}
             for role, pair in matrices.items()
         }
-        tables.append(fig8(same, self_influence).assign(through=through))
+        tables.append(fig8({role: [pair] for role, pair in same.items()}, self_influence, "t").assign(through=through))
     return pd.concat(tables, ignore_index=True)
 
 

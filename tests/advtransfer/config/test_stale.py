@@ -32,6 +32,7 @@ def test_every_artefact_of_an_experiment_has_one_recipe(chosen, tmp_path, monkey
     drawn = [file for file in files if file.startswith("figures/")]
     if experiment["rows"] is None:
         everything = {"sources", "targets", "subsets", "transfer", "models", "features", "influence", "influence_all"}
+        everything |= {"influence_cut"}
         assert folders == everything | {"robustness", "robustness_bound", "tables", "transferability"}
         shown = {f"figures/{name}.png" for name in DRAWN}
         absent = set() if experiment["name"] == "demo" else {"source_robustness", "resolution"}

@@ -5,13 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t
 
 from advtransfer.artefacts import save_arrays
+from advtransfer.config.columns import CONTRAST
 from advtransfer.tables import influence as influence_tables
 from advtransfer.tables.influence import (
     Influence,
     fig6,
     fig7,
+    fig7_summary,
     fig8,
     fig8_summary,
     influence_all,
@@ -36,6 +39,12 @@ def matrices(seed=0, n=12, t=20, classes=3):
     }
 
 
+def heads(*seeds, **sizes):
+    """The matrices of several networks, one by default: {role: [of each seed]}."""
+    made = [matrices(seed, **sizes) for seed in seeds or (0,)]
+    return {role: [network[role] for network in made] for role in ("robust", "natural")}
+
+
 @pytest.mark.parametrize("self_influence", ["excluded", "included"])
 @pytest.mark.parametrize("queries", ["train", "test"])
 def test_shares_equal_a_plain_loop(queries, self_influence):
@@ -49,7 +58,7 @@ def test_shares_equal_a_plain_loop(queries, self_influence):
 
 
 def test_the_table_of_figure_8():
-    table = fig8(matrices(), "excluded")
+    table = fig8(heads(), "excluded", "t")
     assert table.groupby(["queries", "role"]).size().to_dict() == {
         ("train", "robust"): 11,
         ("train", "natural"): 11,
@@ -62,11 +71,65 @@ def test_the_table_of_figure_8():
         {"train": 3 / 11, "test": 4 / 12}
     )
     assert table.groupby("queries")["chance"].first().to_dict() == pytest.approx({"train": 3 / 11, "test": 4 / 12})
-    assert fig8(matrices(), "included").query("queries == 'train'")["rank"].max() == 12
+    assert table[["low", "high"]].isna().all().all()
+    assert (table["networks"] == 1).all()
+    assert fig8(heads(), "included", "t").query("queries == 'train'")["rank"].max() == 12
+
+
+def test_intervals_of_figure_8_are_over_networks():
+    several = heads(0, 1, 2)
+    table = fig8(several, "excluded", "t").set_index(["queries", "role", "rank"])
+    shares = [same_class(pair["test"], "excluded").mean(0)[4] for pair in several["robust"]]
+    line = table.loc[("test", "robust", 5)]
+    half = t.ppf(0.975, 2) * np.std(shares, ddof=1) / np.sqrt(3)
+    assert (line["same_class_share"], line["low"], line["high"]) == pytest.approx(
+        (np.mean(shares), np.mean(shares) - half, np.mean(shares) + half)
+    )
+    assert line["networks"] == 3
+    summary = fig8_summary(several, "excluded", "t").set_index(["queries", "role"]).loc[("test", "robust")]
+    tops = [100 * same_class(pair["test"], "excluded").mean(0)[0] for pair in several["robust"]]
+    assert summary["top1_percent"] == pytest.approx(np.mean(tops), abs=0.01)
+    assert summary["top1_high"] - summary["top1_percent"] == pytest.approx(
+        t.ppf(0.975, 2) * np.std(tops, ddof=1) / np.sqrt(3), abs=0.011
+    )
+
+
+@pytest.mark.parametrize("self_influence", ["excluded", "included"])
+def test_the_contrast_of_figure_7_equals_a_plain_loop(self_influence):
+    several = heads(0, 1, 2)
+    table = fig7_summary(several, self_influence, "t").set_index(["queries", "role"])
+    assert list(fig7_summary(several, self_influence, "t")) == list(CONTRAST)
+    found = {}
+    for role, pairs in several.items():
+        for pair in pairs:
+            influence, within, between = pair["train"], [], []
+            for q, own in enumerate(influence.query_ids):
+                for i, other in enumerate(influence.train_ids):
+                    if own != other or self_influence == "included":
+                        same = influence.query_labels[q] == influence.train_labels[i]
+                        (within if same else between).append(influence.values[q, i])
+            scale = np.sqrt(np.mean(np.square([*within, *between])))
+            found.setdefault(role, []).append((np.mean(within) / scale, np.mean(between) / scale))
+    line = table.loc[("train", "robust")]
+    assert tuple(line[["within", "between"]]) == pytest.approx(tuple(np.mean(found["robust"], 0)))
+    contrast = -np.diff(found["robust"])[:, 0]
+    assert line["contrast"] == pytest.approx(contrast.mean())
+    paired = contrast + np.diff(found["natural"])[:, 0]
+    difference = table.loc[("train", "robust - natural")]
+    half = t.ppf(0.975, 2) * paired.std(ddof=1) / np.sqrt(3)
+    assert (difference["contrast"], difference["low"]) == pytest.approx((paired.mean(), paired.mean() - half))
+
+
+def test_the_contrast_has_no_unit():
+    scaled = {
+        role: [{name: replace(part, values=1e-9 * part.values) for name, part in pair.items()} for pair in pairs]
+        for role, pairs in heads().items()
+    }
+    pd.testing.assert_frame_equal(fig7_summary(scaled, "excluded", "t"), fig7_summary(heads(), "excluded", "t"))
 
 
 def test_at_most_a_hundred_ranks():
-    assert fig8(matrices(n=150), "excluded")["rank"].max() == 100
+    assert fig8(heads(n=150), "excluded", "t")["rank"].max() == 100
 
 
 def test_the_summary_stands_beside_the_papers_numbers():
@@ -77,7 +140,9 @@ def test_the_summary_stands_beside_the_papers_numbers():
     values[1, [1, 4, 0, 3, 6]] = [5, 4, 3, 2, 1]
     test = made["robust"]["test"]
     made["robust"]["test"] = replace(test, values=values, query_labels=np.array([0, 1]), query_ids=test.query_ids[:2])
-    summary = fig8_summary(made, "excluded").set_index(["queries", "role"])
+    summary = fig8_summary({role: [pair] for role, pair in made.items()}, "excluded", "t").set_index(
+        ["queries", "role"]
+    )
     line = summary.loc[("test", "robust")]
     assert (line["top1_percent"], line["three_of_top5_percent"], line["query_images"]) == (50, 50, 2)
     assert (line["paper_top1_percent"], line["paper_three_of_top5_percent"]) == (78.6, 77.3)
