@@ -5,7 +5,7 @@ The resolved form is a JSON-compatible dict:
     influence       target, images, blocks, seeds [int, ...], seed (the first), sources {"natural": ..., "robust": ...}, test_images (int),
                     head ("fine_tuned" or "refitted"), ridge, pinv_rcond, damping, self_influence ("excluded" or "included"),
                     all_weights_queries (of each of the two sets)
-    influence_cut   as influence, without the last two; halves, cuts [float, ...], dampings [float, ...]
+    influence_cut   as influence, without the last two; halves, cuts [float, ...], dampings [float, ...], hessian_rows (int, at most)
     visualisation   target, images, blocks, seed, sources, units [int, ...], steps, step_size (L2, at 224x224 pixels)
 """
 
@@ -17,6 +17,8 @@ from advtransfer.errors import InputError
 ROLES = ("natural", "robust")
 # The paper's: CIFAR-10, 3,200 images, 3 blocks (section 6); figure 1's networks are trained in their head only.
 PREFERRED_TARGET, PREFERRED_IMAGES = "cifar10", 3200
+# Features of a bottleneck ResNet of the usual width; rows that `spectrum.LARGEST_HESSIAN` allows (a test compares).
+MOST_FEATURES, LARGEST_HESSIAN = 2048, 20_000
 # What an experiment may set for itself, of the section `influence`.
 OWN = ("head", "ridge", "pinv_rcond", "damping", "seeds", "all_weights_queries")
 
@@ -50,7 +52,8 @@ def resolve_inspection(
             "seed": config["seeds"][0],
             "sources": {role: experiment["sources"][role] for role in ROLES},
         }
-    tests = counts[resolved["influence"]["target"]]["test"]
+    facts = counts[resolved["influence"]["target"]]
+    tests = facts["test"]
     own = chosen.get("influence", {})
     limit = own.get("test_images", "all")
     influence = {**config["influence"], **{key: own[key] for key in OWN if key in own}}
@@ -69,6 +72,7 @@ def resolve_inspection(
         **shared,
         "halves": config["influence"]["halves"],
         **{key: sorted(config["influence"][key], reverse=key == "cuts") for key in ("cuts", "dampings")},
+        "hessian_rows": (facts["classes"] - 1) * min(resolved["influence"]["images"], MOST_FEATURES + 1),
     }
     resolved["influence"] |= {**shared, **{key: influence[key] for key in ("self_influence", "all_weights_queries")}}
     resolved["visualisation"] |= {

@@ -8,7 +8,7 @@ from typing import Any
 from advtransfer.config.catalogue import CATALOGUE, CATEGORIES, Entry
 from advtransfer.config.grid import transfer_jobs
 from advtransfer.config.inputs import PART_OF, known_sources, lacking
-from advtransfer.config.inspection import seeds_of
+from advtransfer.config.inspection import LARGEST_HESSIAN, seeds_of
 from advtransfer.config.results import RESULTS
 from advtransfer.config.robustness_bound import attacked
 from advtransfer.errors import InputError
@@ -57,14 +57,17 @@ def wanted_by_default(
 ) -> list[str]:
     """The files in figures/ that the experiment can show without further data.
 
-    Of published rows, the targets' table is left out, as it alone would need their images, and what is computed without them.
+    Of published rows, the targets' table is left out, as it alone would need their images, and what is computed without them; so is
+    influence_cut where its Hessian may be larger than is decomposed (asked for, it is tried).
     """
+    large = inspection is not None and inspection["influence_cut"]["hessian_rows"] > LARGEST_HESSIAN
     return [
         file
         for entry in CATALOGUE.values()
         for file in entry.outputs
         if not lacking(config, experiment, inspection, entry)
         and not (experiment["rows"] and entry.drawn_from in ("targets", "synthetic"))
+        and not (large and entry.drawn_from == "influence_cut")
     ]
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from advtransfer import spectrum
 from advtransfer.config.catalogue import CATALOGUE
-from advtransfer.config.inspection import resolve_inspection
+from advtransfer.config.inspection import LARGEST_HESSIAN, resolve_inspection
 from advtransfer.config.outputs import listing, outputs, page, refuse_unknown, wanted_by_default
 from advtransfer.errors import InputError
 from experiments import PROJECT, counts_of, read_config, resolved
@@ -46,6 +47,17 @@ def test_by_default_everything_that_needs_no_further_data():
     assert "figures/table4.csv" not in wanted_by_default(*asked("published"))
     assert "figures/source_robustness.pdf" not in wanted_by_default(*asked("paper"))
     assert set(wanted_by_default(*asked("demo"))) == {file for entry in CATALOGUE.values() for file in entry.outputs}
+
+
+def test_a_hessian_that_is_too_large_is_not_computed_by_default():
+    assert LARGEST_HESSIAN == spectrum.LARGEST_HESSIAN
+    # The paper's: 10 classes, 2,048 features.
+    paper = asked("paper")
+    assert paper[2]["influence_cut"]["hessian_rows"] == 9 * 2049
+    assert "figures/influence_cut.pdf" in wanted_by_default(*paper)
+    large = asked("paper", influence={"target": "cifar100", "images": 400})
+    assert "figures/influence_cut.pdf" not in wanted_by_default(*large)
+    assert "figures/fig8.pdf" in wanted_by_default(*large)
 
 
 def test_the_nearest_names_answer_a_misspelt_one():
