@@ -7,7 +7,8 @@ import pandas as pd
 
 from advtransfer.artefacts import content_hash, load_tensors, made_of, save_table
 from advtransfer.command_line import command_line
-from advtransfer.tables.robustness import COLUMNS, recorded
+from advtransfer.records import recorded
+from advtransfer.tables.robustness import COLUMNS
 
 
 def main() -> None:

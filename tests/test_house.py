@@ -40,6 +40,27 @@ def test_no_import_circle():
     assert set(order) == set(known)
 
 
+def test_every_name_that_is_imported_is_there():
+    """Lazily imported ones too, which only a job would miss."""
+    known, missing = modules(), []
+    for name, file in known.items():
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ImportFrom) or node.module not in known:
+                continue
+            body = ast.parse(known[node.module].read_text(encoding="utf-8")).body
+            defined = {thing.name for thing in body if isinstance(thing, ast.FunctionDef | ast.ClassDef)}
+            defined |= {
+                leaf.id
+                for thing in body
+                if isinstance(thing, ast.Assign | ast.AnnAssign)
+                for leaf in ast.walk(thing)
+                if isinstance(leaf, ast.Name) and isinstance(leaf.ctx, ast.Store)
+            }
+            wanted = {alias.name for alias in node.names if f"{node.module}.{alias.name}" not in known}
+            missing += [f"{name}: {node.module}.{one}" for one in sorted(wanted - defined)]
+    assert missing == []
+
+
 def test_packages_hold_a_docstring_only():
     """A re-export would put a whole package into the content hash of whatever imports one module of it."""
     for file in SCRIPTS.rglob("__init__.py"):
