@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from advtransfer.config import inputs, outputs, resolve, robustness_bound, stale
 from advtransfer.config.catalogue import CATALOGUE, COPIES, DRAWN, entries
+from advtransfer.config.claims import CLAIMS
 from advtransfer.config.start import choose, require_writable
 from advtransfer.errors import InputError
 from advtransfer.provenance import code_of
