@@ -55,12 +55,12 @@ def read_claims(file: str | Path = CLAIMS, schema: str | Path = SCHEMA) -> dict[
     """
     if not Path(file).is_file():
         raise InputError(f"{file}: no such file. Take the one of the project, or correct the path.")
-    check_files([file])
     name = Path(file).name
     try:
         content = yaml.load(Path(file).read_text(encoding="utf-8"), Loader=LOADER)
     except yaml.YAMLError as error:
         raise InputError(f"{name}: no YAML ({' '.join(str(error).split())}). Correct it.") from None
+    check_files([file])
     rules = yaml.load(Path(schema).read_text(encoding="utf-8"), Loader=LOADER)
     errors = sorted(Draft202012Validator(rules).iter_errors(content), key=lambda error: list(map(str, error.path)))
     if errors:

@@ -229,12 +229,10 @@ def lacking(
         return NO_NETWORKS
     if entry.drawn_from == "attacked" and experiment["robustness_bound"] is None:
         return NO_NETWORKS_TO_ATTACK
-    if (
-        entry.drawn_from == "claims_compared"
-        and experiment["name"] != Path(AUDIT).parent.name
-        and not Path(AUDIT).is_file()
-    ):
-        return "has no claims tested on the paper's logs beside it. First: snakemake figures/claims.csv --config experiment=published"
+    if entry.drawn_from == "claims_compared" and experiment["name"] == Path(AUDIT).parent.name:
+        return "is the one that others stand beside"
+    if entry.drawn_from == "claims_compared" and not Path(AUDIT).is_file():
+        return "has no verdicts on the paper's logs beside it. First: snakemake figures/claims.csv --config experiment=published"
     if entry.drawn_from == "robustness" and not known_sources(config, experiment):
         return "has no source whose robustness is known. Name the sources' test images in 'robustness: test_data' to see it"
     return ""

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,7 +117,8 @@ class Evidence:
         lacking: Mapping[str, str],
     ) -> None:
         """rows: of fine-tuned models, None without any. printed: resources/published/table5.csv. tables: {a name that claims use: the
-        table}; lacking: {name: why the experiment has not that table}."""
+        table}; lacking: {name: why the experiment has not that table}.
+        """
         self.experiment, self.lacking = experiment, lacking
         self.roles = {source: role for role, source in experiment["sources"].items()}
         self.tables = {
@@ -357,8 +358,9 @@ def _best(claim: Mapping[str, Any], evidence: Evidence) -> Found:
         if any(part is None for part in found):
             continue
         total += 1
-        for name in ("absent", "odd", "used"):
-            setattr(skipped, name, getattr(skipped, name) + bool(getattr(mine, name)))
+        skipped.absent += bool(mine.absent)
+        skipped.odd += bool(mine.odd) and not mine.absent
+        skipped.used += bool(mine.used) and not mine.absent
         if not all(map(_usable, found)):
             continue
         leads = [_measured(place, part, condition) for part in found]
@@ -366,7 +368,8 @@ def _best(claim: Mapping[str, Any], evidence: Evidence) -> Found:
         if closest.met:
             p = max(lead.p for lead in leads)
         else:
-            p = min(1.0, len(leads) * min(lead.p for lead in leads if not lead.met))
+            behind = min(lead.p for lead in leads if not lead.met)
+            p = behind if math.isnan(behind) else min(1.0, len(leads) * behind)
         made.append(Measured(place, closest.value, closest.met, closest.by_seed, p))
     return Found(made, skipped.words(total))
 

@@ -1,0 +1,12 @@
+"""Draw the claims as tested on an experiment beside those as tested on the paper's own logs."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from figures.claims import draw_claims
+
+
+def draw(table: pd.DataFrame, experiment: dict) -> Figure:
+    """A row for each claim; of both symbols, effects (one above the other) and counts the paper's own comes first."""
+    words = f"First: the paper's own logs; second: experiment {experiment['name']}. "
+    return draw_claims(table, [("_published", "own\nlogs"), ("", "here")], words)
