@@ -39,10 +39,10 @@ rule claims_text:
     conda:
         "../envs/figures.yaml"
     params:
-        name=EXPERIMENT["name"],
+        experiment=lambda wildcards: shown("claims_compared"),
         code=code_of("claims_text.py"),
     shell:
-        "python scripts/claims_text.py --table {input.table:q} --name {params.name:q} --csv {output.csv:q}"
+        "python scripts/claims_text.py --table {input.table:q} --experiment {params.experiment:q} --csv {output.csv:q}"
         " --markdown {output.markdown:q}"
         f"{LOGGED}"
 

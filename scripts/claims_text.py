@@ -1,6 +1,7 @@
 """Write the claims with their verdicts as CSV and as Markdown."""
 
 import argparse
+import json
 
 import pandas as pd
 
@@ -13,7 +14,7 @@ def main() -> None:
     """Parse, read the table, copy it, write it once more."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", required=True, help="the claims (.csv)")
-    parser.add_argument("--name", required=True, help="the experiment's name")
+    parser.add_argument("--experiment", type=json.loads, required=True, help="the experiment, resolved, as JSON")
     parser.add_argument("--csv", required=True, help="copy of the table to write")
     parser.add_argument("--markdown", required=True, help="file to write (.md)")
     arguments = parser.parse_args()
@@ -21,7 +22,7 @@ def main() -> None:
     with whole_file(arguments.csv) as part:
         part.write_bytes(content.getvalue())
     with whole_file(arguments.markdown) as part:
-        part.write_text(markdown(pd.read_csv(content), arguments.name), encoding="utf-8")
+        part.write_text(markdown(pd.read_csv(content), arguments.experiment), encoding="utf-8")
 
 
 if __name__ == "__main__":

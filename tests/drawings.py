@@ -276,6 +276,13 @@ def bound_experiment(sources, targets, blocks=(3,)):
     }
 
 
+CLAIMS_EXPERIMENT = {
+    "name": "trial",
+    "sources": {"natural": "natural", "robust": "l2"},
+    "labels": {"l2": "L2, ε = 0.5"},
+}
+
+
 def claimed(verdicts=VERDICTS):
     """A table of claims: one of each verdict and statistic of each paper."""
     lines = []
@@ -303,8 +310,8 @@ def claims_of_both():
 
 
 OF_STUDIES = {
-    "claims": lambda folder: claims.draw(claimed(), {"name": "trial"}),
-    "claims_compared": lambda folder: claims_compared.draw(claims_of_both(), {"name": "trial"}),
+    "claims": lambda folder: claims.draw(claimed(), CLAIMS_EXPERIMENT),
+    "claims_compared": lambda folder: claims_compared.draw(claims_of_both(), CLAIMS_EXPERIMENT),
     "robustness_bound": lambda folder: robustness_bound.draw(
         bound_table(["plain", "l2"], ["leaves", "stones"]), bound_experiment(["plain", "l2"], ["leaves", "stones"])
     ),

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from advtransfer.config.claims import VERDICTS
+from advtransfer.tables.claims import in_roles
 from figures import style
 from figures.layout import text_width, wrap_text
 
@@ -26,7 +27,7 @@ TEXT, LINE, ROOM = 6.2, 0.103, 0.02
 SECTION, COUNT, EDGE = 0.52, 0.42, 0.08
 FOOTER = (
     "{experiment}Numbers at the right: cells that meet the claim, of all that could be tested (a cell: target and number of images, where the "
-    "claim says nothing else). Effects: means over cells in percentage points, in the direction of the claim; bars: 95% intervals over "
+    "claim says nothing else). Effects: means over cells in percentage points, of what the claim names first less the other; bars: 95% intervals over "
     "seeds (Student's t). Written values: models, shares, rank correlations, points per doubling of the images (trend). Verdicts need "
     "tests corrected by Holm's method within a claim; mostly: at least 80% of the cells and none significantly against it."
 )
@@ -42,7 +43,7 @@ class Row(NamedTuple):
 
 def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     """A row for each claim, by paper and section."""
-    return draw_claims(table, [("", "")], f"Experiment: {experiment['name']}. ")
+    return draw_claims(table, [("", "")], f"Experiment: {experiment['name']}. {in_roles(experiment)}")
 
 
 def draw_claims(table: pd.DataFrame, shown: Sequence[tuple[str, str]], words: str) -> Figure:

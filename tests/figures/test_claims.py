@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 from advtransfer.config.claims import VERDICTS
-from drawings import claimed, claims_of_both, texts_of
+from drawings import CLAIMS_EXPERIMENT, claimed, claims_of_both, texts_of
 from figures import claims, claims_compared, style
 from page import nothing_overlaps, text_points
 
@@ -13,8 +13,8 @@ from page import nothing_overlaps, text_points
 def test_nothing_overlaps_and_all_can_be_read(width):
     style.set_theme({}, width)
     for figure in (
-        claims.draw(claimed(), {"name": "trial"}),
-        claims_compared.draw(claims_of_both(), {"name": "trial"}),
+        claims.draw(claimed(), CLAIMS_EXPERIMENT),
+        claims_compared.draw(claims_of_both(), CLAIMS_EXPERIMENT),
     ):
         nothing_overlaps(figure)
         assert min(text_points(figure).values()) >= 6
@@ -29,12 +29,12 @@ def test_verdicts_differ_without_colour():
 def test_rows_show_the_tables_values():
     style.set_theme({})
     table = claimed()
-    figure = claims.draw(table, {"name": "trial"})
+    figure = claims.draw(table, CLAIMS_EXPERIMENT)
     figure.canvas.draw()
     texts = texts_of(figure)
     assert texts.count("24/30") == sum(table["cells"] > 0)
     assert "Utrera et al. 2020" in texts
-    assert "Experiment: trial." in texts
+    assert "Experiment: trial. In the place of the paper's sources: L2: L2, ε = 0.5." in " ".join(texts.split())
     (ax,) = figure.axes
     points = [line.get_xdata()[0] for line in ax.get_lines() if line.get_linestyle() == "None"]
     drawn = table[(table["statistic"] == "difference") & table["value"].notna()]

@@ -43,6 +43,7 @@ from advtransfer.config.claims import VERDICTS
 from advtransfer.config.columns import CLAIMS
 from advtransfer.tables.claim_cells import Evidence, Measured, cells_of
 from advtransfer.tables.intervals import t_interval
+from advtransfer.tables.printed import SOURCE_OF_ROLE
 
 HOLDS, MOSTLY, MIXED, DOES_NOT_HOLD, NOT_TESTABLE = VERDICTS
 SHARE = 0.8
@@ -139,9 +140,14 @@ def compared(published: pd.DataFrame, experiment: pd.DataFrame) -> pd.DataFrame:
     return experiment[keys].merge(joined, on="id", validate="one_to_one")
 
 
-def markdown(table: pd.DataFrame, name: str) -> str:
+def markdown(table: pd.DataFrame, experiment: Mapping[str, Any]) -> str:
     """The claims of an experiment as Markdown: how many have each verdict, and a table for each paper."""
-    lines = [f"# Claims, tested on experiment {name}", ""]
+    lines = [
+        f"# Claims, tested on experiment {experiment['name']}",
+        "",
+        *filter(None, [in_roles(experiment).strip()]),
+        "",
+    ]
     rows = []
     for paper in PAPERS.values():
         counts = table.loc[table["paper"] == paper, "verdict"].value_counts()
@@ -165,6 +171,17 @@ def markdown(table: pd.DataFrame, name: str) -> str:
             words = [line.verdict, line.claim, line.section, line.statistic, share, in_words(line), p]
             lines.append(_row([*words, line.missing if isinstance(line.missing, str) else ""]))
     return "\n".join([*lines, ""])
+
+
+def in_roles(experiment: Mapping[str, Any]) -> str:
+    """A sentence, and a blank, on what an experiment has in the place of the paper's sources; empty where it has those."""
+    named = {"natural": "natural", "robust": "L2", "linf_small": "Linf 4/255", "linf_large": "Linf 8/255"}
+    others = [
+        f"{named[role]}: {experiment['labels'].get(source, source)}"
+        for role, source in experiment["sources"].items()
+        if source != SOURCE_OF_ROLE[role]
+    ]
+    return f"In the place of the paper's sources: {'; '.join(others)}. " if others else ""
 
 
 def in_words(line: Any) -> str:

@@ -181,9 +181,13 @@ def test_the_value_is_the_mean_over_cells_and_its_interval_over_seeds():
 
 def test_markdown_counts_and_says_everything():
     content = {"level": 0.05, "claims": [AHEAD, AHEAD | {"id": "none", "statistic": "none", "missing": "a | b"}]}
-    experiment = an_experiment(4)
+    experiment = an_experiment(4, labels={"l2": "L2, half"})
     evidence = Evidence(experiment, rows_of(experiment, lambda *cell: 0.5), pd.read_csv(PRINTED), {}, {})
-    text = claims.markdown(claims.claims(content, evidence), "trial")
+    text = claims.markdown(claims.claims(content, evidence), experiment)
+    assert (
+        "In the place of the paper's sources: natural: plain; L2: L2, half; Linf 4/255: small; Linf 8/255: large."
+        in text
+    )
     assert "| Utrera et al. 2020 | 0 | 0 | 1 | 0 | 1 |" in text
     assert r"| a \| b |" in text
     assert "| mixed | robust is ahead | Fig. 2 | difference | 0 of 4 | 0 [0, 0] | 1 |  |" in text
