@@ -55,7 +55,7 @@ def draw_claims(table: pd.DataFrame, shown: Sequence[tuple[str, str]], words: st
     inches = right - axis - left - 0.08
     rows, headings, deep = place_rows(table, inches)
     legend = style.Legend([_symbol(verdict, label=verdict) for verdict in VERDICTS])
-    over = 0.2 if len(shown) == 1 else 0.3
+    over = 0.2  # for the numbers of the upper axis
     made = style.canvas(width, over + deep + 0.36, legend.height(width), FOOTER.format(experiment=words))
     made.legend(0, width, legend)
     top = made.top - over

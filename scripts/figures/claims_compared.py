@@ -9,5 +9,7 @@ from figures.claims import draw_claims
 
 def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     """A row for each claim; of both symbols, effects (one above the other) and counts the paper's own comes first."""
-    words = f"First: the paper's own logs; second: experiment {experiment['name']}. {in_roles(experiment)}"
-    return draw_claims(table, [("_published", "own\nlogs"), ("", "here")], words)
+    words = (
+        f"First (logs): the paper's own logs; second (here): experiment {experiment['name']}. {in_roles(experiment)}"
+    )
+    return draw_claims(table, [("_published", "logs"), ("", "here")], words)
