@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from advtransfer.config.claims import VERDICTS
 from advtransfer.tables.claims import in_roles
 from figures import style
-from figures.layout import text_width, wrap_text
+from figures.layout import wrap_text
 
 # Colour and marker of a verdict: either tells them apart.
 LOOKS = {
@@ -24,6 +24,7 @@ LOOKS = {
 # Statistics whose values are percentage points, and stand on the axis; others are written.
 POINTS = ("difference", "best", "agreement")
 TEXT, LINE, ROOM = 6.2, 0.103, 0.02
+RANKS, DOUBLING = "rank corr. ", "/doubling"
 SECTION, COUNT, EDGE = 0.52, 0.42, 0.08
 FOOTER = (
     "{experiment}Numbers at the right: cells that meet the claim, of all that could be tested (a cell: target and number of images, where the "
@@ -149,14 +150,13 @@ def _effects(ax: Axes, line: dict[str, Any], y: float, suffixes: Sequence[str]) 
                 ax.plot([line[f"low{suffix}"], line[f"high{suffix}"]], [at, at], color=colour, linewidth=1.4, zorder=2)
             ax.plot([value], [at], linestyle="none", marker=marker, markersize=3.2, color=colour, zorder=3)
         elif place == len(suffixes) - 1 or pd.isna(line[f"value{suffixes[-1]}"]):
-            words = "; ".join(value_in_words(line, name) for name in suffixes if not pd.isna(line[f"value{name}"]))
-            size = TEXT
-            middle = sum(ax.get_xlim()) / 2
-            inches = ax.get_position().width * ax.get_figure().get_figwidth()
-            words = words if text_width(words, size) <= inches else words.split("; ")[-1]
-            ax.text(middle, y, words, fontsize=size, ha="center", va="center", color="0.25", zorder=4).set_bbox(
-                {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+            words = [value_in_words(line, name) for name in suffixes if not pd.isna(line[f"value{name}"])]
+            # Side by side without their units, which a claim has once.
+            words = words if len(words) == 1 else [text.removeprefix(RANKS).removesuffix(DOUBLING) for text in words]
+            text = ax.text(
+                sum(ax.get_xlim()) / 2, y, "; ".join(words), fontsize=TEXT, ha="center", va="center", color="0.25"
             )
+            text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.6})
 
 
 def value_in_words(line: dict[str, Any], suffix: str = "") -> str:
@@ -167,7 +167,7 @@ def value_in_words(line: dict[str, Any], suffix: str = "") -> str:
     if line["statistic"] == "schedule":
         return f"{100 * value:.0f}%"
     if line["statistic"] == "rank_correlation":
-        return f"rank corr. {value:.2f}".replace("-", "\N{MINUS SIGN}")
+        return f"{RANKS}{value:.2f}".replace("-", "\N{MINUS SIGN}")
     if line["statistic"] == "trend":
-        return f"{value:+.2f}/doubling".replace("-", "\N{MINUS SIGN}")
+        return f"{value:+.2f}{DOUBLING}".replace("-", "\N{MINUS SIGN}")
     return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")

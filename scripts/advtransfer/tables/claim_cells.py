@@ -436,7 +436,8 @@ def _table(claim: Mapping[str, Any], evidence: Evidence) -> Found:
         values = lines[column]
     values = values.dropna().astype(float)
     made = [Measured((place,), value, condition.met(value)) for place, value in values.items()]
-    return Found(made, "" if made else f"{name if name != SOURCES else 'published accuracies'} has no such lines")
+    what = "no accuracies of the experiment's sources are published" if name == SOURCES else f"{name} has no such lines"
+    return Found(made, "" if made else what)
 
 
 def _lines(table: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:

@@ -179,7 +179,7 @@ def in_roles(experiment: Mapping[str, Any]) -> str:
     others = [
         f"{named[role]}: {experiment['labels'].get(source, source)}"
         for role, source in experiment["sources"].items()
-        if source != SOURCE_OF_ROLE[role]
+        if source != SOURCE_OF_ROLE[role] and experiment["labels"].get(source) != named[role]
     ]
     return f"In the place of the paper's sources: {'; '.join(others)}. " if others else ""
 
