@@ -145,8 +145,7 @@ def markdown(table: pd.DataFrame, experiment: Mapping[str, Any]) -> str:
     lines = [
         f"# Claims, tested on experiment {experiment['name']}",
         "",
-        *filter(None, [in_roles(experiment).strip()]),
-        "",
+        *([in_roles(experiment).strip(), ""] if in_roles(experiment) else []),
     ]
     rows = []
     for paper in PAPERS.values():
