@@ -28,6 +28,7 @@ include: "rules/transferability.smk"
 include: "rules/descriptions.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+include: "rules/claims.smk"
 include: "rules/outputs.smk"
 include: "rules/estimate.smk"
 

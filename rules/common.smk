@@ -22,6 +22,7 @@ from advtransfer.config import (
     stale,
 )
 from advtransfer.config.catalogue import CATALOGUE, COPIES, DRAWN, entries
+from advtransfer.config.claims import CLAIMS
 from advtransfer.config.start import choose, require_writable
 from advtransfer.errors import InputError
 from advtransfer.provenance import code_of

@@ -8,13 +8,17 @@ import pandas as pd
 
 import experiments
 from advtransfer.artefacts import save_table
-from advtransfer.config.columns import BOUND_ROWS, INFLUENCE_CUT_ROWS, SYNTHETIC_MEANS
+from advtransfer.config.claims import VERDICTS
+from advtransfer.config.columns import BOUND_ROWS, CLAIMS, INFLUENCE_CUT_ROWS, SYNTHETIC_MEANS
 from advtransfer.tables.accuracy import ROW_COLUMNS, compare
+from advtransfer.tables.claims import compared as tabulate_compared
 from advtransfer.tables.influence_cut import influence_cut as tabulate_cut
 from advtransfer.tables.resolution import resolution as tabulate_resolution
 from advtransfer.tables.robustness_bound import robustness_bound as tabulate_bound
 from experiments import selections
 from figures import (
+    claims,
+    claims_compared,
     epsilon,
     fig1,
     fig2,
@@ -310,7 +314,42 @@ def bound_experiment(sources, targets, blocks=(3,)):
     }
 
 
+CLAIMS_EXPERIMENT = {
+    "name": "trial",
+    "sources": {"natural": "natural", "robust": "l2"},
+    "labels": {"l2": "L2, ε = 0.5"},
+}
+
+
+def claimed(verdicts=VERDICTS):
+    """A table of claims: one of each verdict and statistic of each paper."""
+    lines = []
+    for paper, section in (
+        ("Utrera et al. 2020", "Fig. 2 (a), Table 5"),
+        ("Nern et al. 2022", "a section with a long name"),
+    ):
+        for number, verdict in enumerate(verdicts):
+            for statistic in ("difference", "trend", "rank_correlation", "count", "schedule", "table")[number % 2 :: 2]:
+                value = None if verdict == "not testable" else number + 0.25
+                cells = 0 if verdict == "not testable" else 30
+                interval = (
+                    [value, None, None] if statistic != "difference" or value is None else [value, value - 1, value + 2]
+                )
+                words = f"A claim of {paper} that takes more than a line of words, tested by {statistic} ({verdict})"
+                identity = [f"{paper[:5]}-{number}-{statistic}", paper, section, words, statistic]
+                lines.append(
+                    [*identity, cells, min(cells, 24), *interval, 0.01, verdict, "a reason" if not cells else ""]
+                )
+    return pd.DataFrame(lines, columns=list(CLAIMS))
+
+
+def claims_of_both():
+    return tabulate_compared(claimed(), claimed(tuple(reversed(VERDICTS))))
+
+
 OF_STUDIES = {
+    "claims": lambda folder: claims.draw(claimed(), CLAIMS_EXPERIMENT),
+    "claims_compared": lambda folder: claims_compared.draw(claims_of_both(), CLAIMS_EXPERIMENT),
     "robustness_bound": lambda folder: robustness_bound.draw(
         bound_table(["plain", "l2"], ["leaves", "stones"]), bound_experiment(["plain", "l2"], ["leaves", "stones"])
     ),

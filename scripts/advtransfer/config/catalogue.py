@@ -19,6 +19,7 @@ NERN = "Nern et al. 2022"
 OURS = "beyond the paper"
 
 CATEGORIES = {
+    "verdict": "The verdict",
     "accuracy": "Accuracy after transfer",
     "influence": "Which training images matter",
     "networks": "Inside the networks",
@@ -56,7 +57,7 @@ class Entry:
 
     name: of its files in figures/ and results/tables/. paper, section: what it reproduces; no section beyond the papers. caption: one line. category: a key of
     CATEGORIES. drawn_from: what it is made of: "rows" (of fine-tuned models), "influence" (one network of each source), "influence_seeds" (several), "influence_all" (through all
-    weights), "influence_cut" (by every inverse), "networks" (fine-tuned ones, looked into), "attacked" (networks under attack), "architecture", "robustness" (of the sources), "synthetic" (no network of the experiment), or, for tables of the configuration, "protocol", "sources" and "targets".
+    weights), "influence_cut" (by every inverse), "networks" (fine-tuned ones, looked into), "attacked" (networks under attack), "architecture", "robustness" (of the sources), "synthetic" (no network of the experiment), "claims" and "claims_compared" (other entries' rows and tables), or, for tables of the configuration, "protocol", "sources" and "targets".
     tabulate: the function of `advtransfer.tables` that makes its table, "module.function"; empty where a rule of its own makes it.
     table: the ending of its table's file. columns: of that table. endings: of its files in figures/. stem: of these files' name, where it is
     not the entry's.
@@ -82,6 +83,25 @@ class Entry:
 
 
 _ENTRIES = (
+    Entry(
+        "claims",
+        OURS,
+        "",
+        "Which claims of the papers hold: each one tested, with its verdict",
+        "verdict",
+        "claims",
+        columns=columns.CLAIMS,
+        endings=("csv", "md", "pdf", "png"),
+    ),
+    Entry(
+        "claims_compared",
+        OURS,
+        "",
+        "The same verdicts beside those on the paper's own logs",
+        "verdict",
+        "claims_compared",
+        columns=columns.CLAIMS_COMPARED,
+    ),
     Entry(
         "fig1",
         MAIN,

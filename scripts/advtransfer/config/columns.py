@@ -269,3 +269,25 @@ TABLE4 = {
     "height": "pixels",
     "width": "pixels",
 }
+CLAIMS = {
+    "id": "of the claim in resources/claims.yaml",
+    "paper": "that makes it",
+    "section": "section, figure or table of the paper",
+    "claim": "in our words",
+    "statistic": "that it is tested by; see scripts/advtransfer/tables/claims.py",
+    "cells": "how many it was tested on: a target and a number of images each, where the statistic says nothing else",
+    "cells_holding": "cells that meet its condition",
+    "value": "mean over cells; percentage points of difference, best and agreement, points per doubling of the images of trend",
+    "low": "lower end of its 95% interval over seeds; empty where there are none",
+    "high": "upper end of that interval",
+    "p": "smallest p of its cells, adjusted by Holm's method; empty where none has a test",
+    "verdict": '"holds", "mostly", "mixed", "does not hold" or "not testable"',
+    "missing": "what is missing, or has to be known",
+}
+CLAIMS_COMPARED = {
+    **CLAIMS,
+    **{
+        f"{name}_published": f"`{name}` on the paper's own logs"
+        for name in ("cells", "cells_holding", "value", "low", "high", "p", "verdict", "missing")
+    },
+}

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from advtransfer.config.catalogue import CATALOGUE, Entry
+from advtransfer.config.claims import FIGURES as CLAIMED_FIGURES
+from advtransfer.config.claims import TABLES as CLAIMED_TABLES
 from advtransfer.config.grid import cells, row_files
 from advtransfer.config.inspection import model_file, seeds_of
 from advtransfer.config.resolve import experiment_sources, test_data_of
@@ -26,6 +28,8 @@ PART_OF = {
 }
 # The paper's Table 5, as printed, and the trained blocks of its models.
 PRINTED, PRINTED_BLOCKS = "resources/published/table5.csv", 3
+# The claims as tested on the paper's own logs, beside which others are shown.
+AUDIT = "results/tables/published/claims.csv"
 NO_NETWORKS = "has no networks to look into: it needs sources 'natural' and 'robust', and rows that are computed"
 
 
@@ -174,6 +178,43 @@ def experiment_rows(experiment: Mapping[str, Any], asked: str, figure: str) -> l
     return row_files(experiment, figure)
 
 
+def claimed_rows(experiment: Mapping[str, Any]) -> list[str]:
+    """The files of rows that claims are tested on: those of the paper's figures over fine-tuned models."""
+    return list(dict.fromkeys(file for figure in CLAIMED_FIGURES for file in row_files(experiment, figure)))
+
+
+def claimed_tables(
+    config: Mapping[str, Any], experiment: Mapping[str, Any], inspection: Mapping[str, Any] | None
+) -> tuple[dict[str, str], dict[str, str]]:
+    """{name: file} of the tables that claims are tested on, and {name: why the experiment has it not, after "the experiment"}.
+
+    Of published rows nothing is computed beside them.
+    """
+    files, words = {}, {}
+    for name in CLAIMED_TABLES:
+        words[name] = lacking(config, experiment, inspection, CATALOGUE[name])
+        if not words[name] and experiment["rows"]:
+            words[name] = "has the authors' rows only, and computes nothing beside them"
+        if not words[name]:
+            files[name] = f"results/tables/{experiment['name']}/{name}.csv"
+    return files, {name: reason for name, reason in words.items() if reason}
+
+
+def claimed_files(
+    config: Mapping[str, Any], experiment: Mapping[str, Any], inspection: Mapping[str, Any] | None
+) -> list[str]:
+    """All that the experiment's claims are tested on, besides resources/."""
+    return [*claimed_rows(experiment), *claimed_tables(config, experiment, inspection)[0].values()]
+
+
+def audited(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> str:
+    """The claims as tested on the paper's own logs; InputError where they have not been and are not now."""
+    words = lacking(config, experiment, None, CATALOGUE["claims_compared"])
+    if words:
+        raise InputError(f"figures/claims_compared.pdf: experiment '{experiment['name']}' {words}.")
+    return AUDIT
+
+
 def printed_files(experiment: Mapping[str, Any], figure: str) -> list[str]:
     """The file of the paper's printed means, for table 5 and where a figure of the experiment overlays some of them."""
     overlaid = experiment["figures"][figure]["printed"] and any(
@@ -211,6 +252,10 @@ def lacking(
         return NO_NETWORKS
     if entry.drawn_from == "attacked" and experiment["robustness_bound"] is None:
         return NO_NETWORKS_TO_ATTACK
+    if entry.drawn_from == "claims_compared" and experiment["name"] == Path(AUDIT).parent.name:
+        return "is the one that others stand beside"
+    if entry.drawn_from == "claims_compared" and not Path(AUDIT).is_file():
+        return "has no verdicts on the paper's logs beside it. First: snakemake figures/claims.csv --config experiment=published"
     if entry.drawn_from == "robustness" and not known_sources(config, experiment):
         return "has no source whose robustness is known. Name the sources' test images in 'robustness: test_data' to see it"
     return ""

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from advtransfer.config.catalogue import CATALOGUE, CATEGORIES, Entry
+from advtransfer.config.claims import FIGURES
 from advtransfer.config.grid import transfer_jobs
-from advtransfer.config.inputs import PART_OF, known_sources, lacking
+from advtransfer.config.inputs import PART_OF, claimed_tables, known_sources, lacking
 from advtransfer.config.inspection import LARGEST_HESSIAN, seeds_of
 from advtransfer.config.results import RESULTS
 from advtransfer.config.robustness_bound import attacked
@@ -47,6 +48,17 @@ def needs(
         return f"{len(known_sources(config, experiment))} sources"
     if entry.drawn_from == "targets":
         return f"{len(experiment['targets'])} targets"
+    if entry.drawn_from == "claims":
+        jobs = transfer_jobs(experiment, FIGURES)
+        left = sum(seeds for file, (_, seeds) in jobs.items() if not Path(file).is_file())
+        models = (
+            "the authors' logs"
+            if experiment["rows"]
+            else f"{sum(n for _, n in jobs.values()):,} models, {left:,} to train"
+        )
+        return " and ".join([models, *(f"table {name}" for name in claimed_tables(config, experiment, inspection)[0])])
+    if entry.drawn_from == "claims_compared":
+        return "the claims of both"
     if entry.drawn_from == "synthetic":
         return f"{config['transferability']['synthetic']['seeds']} seeds"
     return "nothing"

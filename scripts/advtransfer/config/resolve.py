@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from advtransfer.config.catalogue import CATALOGUE, FROM_ROWS, Selection
+from advtransfer.config.claims import FIGURES as CLAIMED_FIGURES
 from advtransfer.config.grid import all_targets, models_of, shrunk_names
 from advtransfer.config.resolution import resolve_resolution
 from advtransfer.config.robustness_bound import resolve_robustness_bound
@@ -246,6 +247,9 @@ def experiment_for(experiment: Mapping[str, Any], figure: str) -> dict[str, Any]
         mine["bands"] = experiment["bands"]
     if entry.drawn_from == "attacked":
         mine |= {"robustness_bound": experiment["robustness_bound"], "bands": experiment["bands"]}
+    if entry.drawn_from == "claims":
+        mine |= {key: experiment[key] for key in ("epochs", "fig3")}
+        mine["figures"] = {name: experiment["figures"][name] for name in CLAIMED_FIGURES}
     if x == "epsilon" or entry.drawn_from in ("robustness", "attacked"):
         mine["epsilon"] = experiment["epsilon"]
         mine["labels"] = {**experiment["epsilon"]["labels"], **experiment["labels"]}

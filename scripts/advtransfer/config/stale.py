@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from advtransfer.artefacts import PROVENANCE, damage_named, differing, hash_of, made_of, statement
 from advtransfer.config import inputs, robustness_bound
 from advtransfer.config.catalogue import CATALOGUE, DRAWN, Entry
+from advtransfer.config.claims import CLAIMS
 from advtransfer.config.grid import all_targets, row_files, transfer_inputs, transfer_settings
 from advtransfer.config.inspection import ROLES, influence_settings, model_file, row_settings, seeds_of
 from advtransfer.config.resolve import (
@@ -131,6 +132,31 @@ def shown(experiment: Mapping[str, Any], inspection: Mapping[str, Any] | None, f
     part = inputs.PART_OF.get(CATALOGUE[figure].drawn_from)
     looked = {part: inputs.inspected(experiment, inspection, part)} if part else {}
     return {**experiment_for(experiment, figure), **looked}
+
+
+def claims_settings(
+    config: Mapping[str, Any], experiment: Mapping[str, Any], inspection: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """All that the job is told which tests the claims on an experiment, JSON-compatible."""
+    tables, words = inputs.claimed_tables(config, experiment, inspection)
+    return {
+        "experiment": shown(experiment, inspection, "claims"),
+        "tables": tables,
+        "lacking": words,
+        # What the paper says of its own sources.
+        "sources": {
+            role: config["sources"][source].get("published_accuracy_percent")
+            for role, source in experiment["sources"].items()
+        },
+    }
+
+
+def _claims_inputs(
+    config: Mapping[str, Any], experiment: Mapping[str, Any], inspection: Mapping[str, Any] | None
+) -> dict[str, str]:
+    return _hashes_of({"claims": CLAIMS, "printed": inputs.PRINTED}) | _all_of(
+        inputs.claimed_files(config, experiment, inspection)
+    )
 
 
 def table_code(script: str, table: str) -> tuple[str, ...]:
@@ -295,6 +321,14 @@ def _table(
         settings = {"tabulate": entry.tabulate, "bands": experiment["bands"]}
         rows = functools.partial(_all_of, robustness_bound.row_files(experiment))
         return Recipe(settings, table_code("robustness_bound.py", name), others=rows)
+    if entry.drawn_from == "claims":
+        settings = claims_settings(config, experiment, inspection)
+        return Recipe(
+            settings, ("claims.py",), others=functools.partial(_claims_inputs, config, experiment, inspection)
+        )
+    if entry.drawn_from == "claims_compared":
+        used = {"published": inputs.AUDIT, "experiment": f"results/tables/{experiment['name']}/claims.csv"}
+        return Recipe(None, ("claims_compared.py",), used)
     if entry.drawn_from == "architecture":
         settings = {
             "source": resolve_source(config["sources"][experiment["sources"]["natural"]]),

@@ -3,7 +3,9 @@
 import pytest
 
 from advtransfer import spectrum
+from advtransfer.config import inputs
 from advtransfer.config.catalogue import CATALOGUE
+from advtransfer.config.claims import TABLES
 from advtransfer.config.inspection import LARGEST_HESSIAN, resolve_inspection
 from advtransfer.config.outputs import listing, outputs, page, refuse_unknown, wanted_by_default
 from advtransfer.errors import InputError
@@ -18,6 +20,13 @@ def asked(name, **changes):
     return config, experiment, resolve_inspection(config, experiment, counts_of(config))
 
 
+def audited(folder):
+    """The claims have been tested on the paper's own logs."""
+    file = folder / inputs.AUDIT
+    file.parent.mkdir(parents=True)
+    file.touch()
+
+
 def test_the_page_is_the_catalogues():
     written = (PROJECT / "docs" / "outputs.md").read_text(encoding="utf-8")
     assert written == page(), "run: uv run snakemake -f docs/outputs.md"
@@ -25,6 +34,7 @@ def test_the_page_is_the_catalogues():
 
 def test_the_list_has_a_line_for_everything(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    audited(tmp_path)
     lines = listing(*asked("demo"))
     assert lines[0].startswith("Experiment demo, protocol demo.")
     (line,) = [line for line in lines if line.startswith("  fig2.pdf ")]
@@ -43,10 +53,40 @@ def test_the_list_says_what_an_experiment_lacks():
     assert line.endswith("[the authors' logs]")
 
 
-def test_by_default_everything_that_needs_no_further_data():
+def test_by_default_everything_that_needs_no_further_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert "figures/table4.csv" not in wanted_by_default(*asked("published"))
     assert "figures/source_robustness.pdf" not in wanted_by_default(*asked("paper"))
-    assert set(wanted_by_default(*asked("demo"))) == {file for entry in CATALOGUE.values() for file in entry.outputs}
+    everything = {file for entry in CATALOGUE.values() for file in entry.outputs}
+    compared = {"figures/claims_compared.pdf", "figures/claims_compared.png"}
+    assert set(wanted_by_default(*asked("demo"))) == everything - compared
+    audited(tmp_path)
+    assert set(wanted_by_default(*asked("demo"))) == everything
+    assert not compared & set(wanted_by_default(*asked("published")))
+    assert "figures/claims.csv" in wanted_by_default(*asked("published"))
+
+
+def test_verdicts_stand_beside_those_on_the_papers_logs_once_there_are_some(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config, experiment, _ = asked("demo")
+    with pytest.raises(InputError, match=r"'demo' has no verdicts on the paper's logs beside it\. First: snakemake"):
+        inputs.audited(config, experiment)
+    audited(tmp_path)
+    assert inputs.audited(config, experiment) == inputs.AUDIT
+    (line,) = [line for line in listing(*asked("published")) if line.startswith("  claims_compared.pdf ")]
+    assert "not here: the experiment is the one that others stand beside" in line
+
+
+def test_claims_need_what_the_experiment_can_make(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files, words = inputs.claimed_tables(*asked("published"))
+    assert not files
+    assert set(words) == set(TABLES)
+    files, words = inputs.claimed_tables(*asked("demo"))
+    assert set(files) == set(TABLES)
+    assert not words
+    (line,) = [line for line in listing(*asked("published")) if line.startswith("  claims.csv ")]
+    assert line.endswith("(beyond the paper) [the authors' logs]")
 
 
 def test_a_hessian_that_is_too_large_is_not_computed_by_default():

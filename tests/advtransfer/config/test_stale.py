@@ -1,5 +1,6 @@
 """Every artefact has a recipe, and what differs is told without Snakemake."""
 
+import shutil
 import time
 
 import pytest
@@ -9,7 +10,7 @@ from advtransfer.config import stale
 from advtransfer.config.catalogue import CATALOGUE, DRAWN
 from advtransfer.config.grid import transfer_settings
 from advtransfer.config.inspection import resolve_inspection
-from experiments import counts_of, read_config, resolved, rows_of
+from experiments import PROJECT, counts_of, read_config, resolved, rows_of
 
 
 @pytest.fixture(params=["demo", "paper", "published"])
@@ -35,7 +36,8 @@ def test_every_artefact_of_an_experiment_has_one_recipe(chosen, tmp_path, monkey
         everything |= {"influence_cut"}
         assert folders == everything | {"robustness", "robustness_bound", "tables", "transferability"}
         shown = {f"figures/{name}.png" for name in DRAWN}
-        absent = set() if experiment["name"] == "demo" else {"source_robustness", "resolution"}
+        # Nothing is beside it: the claims were not tested on the paper's logs.
+        absent = {"claims_compared"} | (set() if experiment["name"] == "demo" else {"source_robustness", "resolution"})
         assert set(drawn) == shown - {f"figures/{name}.png" for name in absent}
     else:
         assert folders == {"published", "tables", "transferability"}
@@ -75,3 +77,34 @@ def test_rows_state_what_planning_expects(tmp_path):
     assert differing(stated, made_of(settings, recipe["code"], {})) is None
     for key in settings:
         assert differing(stated, made_of({**settings, key: "other"}, recipe["code"], {})) == "settings"
+
+
+def test_claims_are_made_again_for_their_inputs(tmp_path, monkeypatch):
+    """For another file of claims and other rows; not for what other figures show."""
+    monkeypatch.chdir(tmp_path)
+    config = read_config()
+    experiment, counts = resolved(config, "published"), counts_of(config)
+    for name in ("claims.yaml", "published/table5.csv"):
+        (tmp_path / "resources" / name).parent.mkdir(exist_ok=True, parents=True)
+        shutil.copy(PROJECT / "resources" / name, tmp_path / "resources" / name)
+    rows = rows_of({**experiment, "blocks": [3]}).head(7)
+    save_table(experiment["rows"], rows, made_of({}, "", {}))
+    table = "results/tables/published/claims.csv"
+    save_table(table, rows, made_of({}, "", {}))
+
+    def recipe(**changes):
+        config["style"] = changes
+        stale._file_hash.cache_clear()
+        (found,) = [recipe for file, recipe in stale.recipes(config, experiment, None, counts) if file == table]
+        return made_of(found.settings, "", found.others())
+
+    first = recipe()
+    assert set(first["inputs"]) == {"claims", "printed", "rows"}
+    assert differing(first, recipe(fig2={"lines.linewidth": 3})) is None
+    with open("resources/claims.yaml", "a") as file:
+        file.write("# changed\n")
+    second = recipe()
+    assert [name for name in first["inputs"] if first["inputs"][name] != second["inputs"][name]] == ["claims"]
+    save_table(experiment["rows"], rows.head(3), made_of({}, "", {}))
+    third = recipe()
+    assert [name for name in first["inputs"] if third["inputs"][name] != second["inputs"][name]] == ["rows"]
