@@ -13,7 +13,14 @@ from snakemake.settings.types import RerunTrigger
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from advtransfer.config import inputs, outputs, resolve, robustness_bound, stale
+from advtransfer.config import (
+    inputs,
+    outputs,
+    resolve,
+    robustness_bound,
+    stale,
+    transferability,
+)
 from advtransfer.config.catalogue import CATALOGUE, COPIES, DRAWN, entries
 from advtransfer.config.start import choose, require_writable
 from advtransfer.errors import InputError
@@ -81,6 +88,11 @@ def sources_of(*kinds):
     return [name for name, entry in config["sources"].items() if entry["kind"] in kinds]
 
 
+def targets_of(*kinds):
+    """The names of the targets of some kinds."""
+    return [name for name, entry in config["targets"].items() if entry["kind"] in kinds]
+
+
 def inspected(part, *keys):
     """What an experiment looks into: some settings of part "influence" or "visualisation", or all."""
     looked = inputs.inspected(EXPERIMENT, INSPECTION, part)
@@ -123,6 +135,8 @@ wildcard_constraints:
     protocol=any_of(config["protocols"]),
     experiment=any_of(config["experiments"]),
     figure=any_of(CATALOGUE),
+    comparison=any_of(transferability.COMPARISONS.values()),
+    recipe=any_of(config["reference_networks"]),
     blocks=r"\d+",
     images=r"\d+",
     first=r"\d+",

@@ -11,6 +11,7 @@ from advtransfer.config.catalogue import CATALOGUE, FROM_ROWS, Selection
 from advtransfer.config.grid import all_targets, models_of, shrunk_names
 from advtransfer.config.resolution import resolve_resolution
 from advtransfer.config.robustness_bound import resolve_robustness_bound
+from advtransfer.config.transferability import COMPARISONS, resolve_controlled, resolve_networks
 from advtransfer.config.values import (
     CELL_KEYS,
     UNLIMITED,
@@ -31,7 +32,8 @@ SHOWN_ONLY = ("label", "family", "published_accuracy_percent")
 def resolve_experiment(config: Mapping[str, Any], counts: Mapping[str, Mapping[str, int]], rows: str) -> dict[str, Any]:
     """The chosen experiment in the form that `grid` describes, every size and seed count worked out.
 
-    counts: {target: {"train": images, "test": images, "classes": classes}} of the experiment's targets.
+    counts: {target: {"train": images, "test": images, "classes": classes}} of the experiment's targets and of the controlled one
+    of `transferability`.
     rows: the file that holds all rows, should the experiment take the published ones.
     Raises InputError where a size does not fit a target, or a figure's choice does not fit the experiment.
     """
@@ -75,8 +77,13 @@ def resolve_experiment(config: Mapping[str, Any], counts: Mapping[str, Mapping[s
         "rows": rows if experiment.get("rows") == "published" else None,
         "seeds_per_job": _resolve_seeds_per_job(config, experiment["protocol"]),
     }
-    bound = resolve_robustness_bound(config, resolved, experiment_sources(resolved))
-    return {**resolved, "robustness_bound": bound}
+    sources = experiment_sources(resolved)
+    comparisons = {
+        "networks": resolve_networks(config, resolved, sources, counts),
+        "controlled": resolve_controlled(config, counts),
+    }
+    bound = resolve_robustness_bound(config, resolved, sources)
+    return {**resolved, "robustness_bound": bound, "transferability": comparisons}
 
 
 def _resolve_cell_seeds(
@@ -230,7 +237,7 @@ def resolve_selection(
 
 def experiment_for(experiment: Mapping[str, Any], figure: str) -> dict[str, Any]:
     """The resolved experiment without what only other figures show, so that a figure is redrawn for its own settings."""
-    others = ("epochs", "fig3", "epsilon", "resolution", "figures", "bands", "robustness_bound")
+    others = ("epochs", "fig3", "epsilon", "resolution", "figures", "bands", "robustness_bound", "transferability")
     mine = {key: value for key, value in experiment.items() if key not in others}
     entry = CATALOGUE[figure]
     x = None
@@ -244,7 +251,9 @@ def experiment_for(experiment: Mapping[str, Any], figure: str) -> dict[str, Any]
         mine["resolution"] = experiment["resolution"]
     if entry.drawn_from == "attacked":
         mine |= {"robustness_bound": experiment["robustness_bound"], "bands": experiment["bands"]}
-    if x == "epsilon" or entry.drawn_from in ("robustness", "attacked"):
+    if figure in COMPARISONS:
+        mine |= {"transferability": experiment["transferability"][COMPARISONS[figure]], "bands": experiment["bands"]}
+    if x == "epsilon" or entry.drawn_from in ("robustness", "attacked", "compared"):
         mine["epsilon"] = experiment["epsilon"]
         mine["labels"] = {**experiment["epsilon"]["labels"], **experiment["labels"]}
     return mine
