@@ -114,12 +114,7 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
                 f"config: targets.{name}.resize: found {target['resize']}, with resolution {target.get('resolution')}. Give a "
                 "resolution that is not larger; ImageNet's are 256 and 224."
             )
-        # Of an image folder without 'resolution', its job finds out.
-        have = target.get("resolution") if target["kind"] == "image_folder" else min(data_set_of(target).shape[1:])
-        if have and target.get("shrink_to", 0) > have:
-            raise InputError(
-                f"config: targets.{name}.shrink_to: found {target['shrink_to']}; the images have {have} pixels. Lower it, or remove it."
-            )
+        _check_shrinking(target, target.get("shrink_to", 0), f"targets.{name}.shrink_to")
     for name, target in config["targets"].items():
         for part in target.get("parts", {}):
             require_known(part, config["targets"], f"targets.{name}.parts", "target")
@@ -127,6 +122,7 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
                 raise InputError(
                     f"config: targets.{name}.parts: found '{part}', which is a mixture itself. Give its parts instead."
                 )
+            _check_shrinking(config["targets"][part], target["pixels"], f"targets.{name}.pixels")
     for name, experiment in config["experiments"].items():
         _check_experiment(config, name, experiment)
     _check_robustness(config)
@@ -313,6 +309,14 @@ def _check_robustness(config: Mapping[str, Any]) -> None:
             f"config: robustness.restarts: found {config['robustness']['restarts']}, but AutoAttack has restarts of its "
             "own. Set it to 1."
         )
+
+
+def _check_shrinking(target: Mapping[str, Any], pixels: int, key: str) -> None:
+    """Refuse to shrink a target's images to more pixels than they have."""
+    # Of an image folder without 'resolution', its job finds out.
+    have = target.get("resolution") if target["kind"] == "image_folder" else min(data_set_of(target).shape[1:])
+    if have and pixels > have:
+        raise InputError(f"config: {key}: found {pixels}; the images have {have} pixels. Lower it, or remove it.")
 
 
 def _check_transferability(config: Mapping[str, Any]) -> None:

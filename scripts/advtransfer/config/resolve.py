@@ -82,6 +82,11 @@ def resolve_experiment(config: Mapping[str, Any], counts: Mapping[str, Mapping[s
         "networks": resolve_networks(config, resolved, sources, counts),
         "controlled": resolve_controlled(config, counts),
     }
+    for settings in filter(None, comparisons.values()):
+        settings["labels"] = {
+            **{source: source_label(config["sources"][source]) for source in settings["sources"]},
+            **{target: config["targets"][target].get("label", target) for target in settings["sizes"]},
+        }
     bound = resolve_robustness_bound(config, resolved, sources)
     return {**resolved, "robustness_bound": bound, "transferability": comparisons}
 
@@ -252,8 +257,9 @@ def experiment_for(experiment: Mapping[str, Any], figure: str) -> dict[str, Any]
     if entry.drawn_from == "attacked":
         mine |= {"robustness_bound": experiment["robustness_bound"], "bands": experiment["bands"]}
     if figure in COMPARISONS:
-        mine |= {"transferability": experiment["transferability"][COMPARISONS[figure]], "bands": experiment["bands"]}
-    if x == "epsilon" or entry.drawn_from in ("robustness", "attacked", "compared"):
+        compared = experiment["transferability"][COMPARISONS[figure]]
+        mine |= {"transferability": compared, "labels": compared["labels"], "bands": experiment["bands"]}
+    if x == "epsilon" or entry.drawn_from in ("robustness", "attacked"):
         mine["epsilon"] = experiment["epsilon"]
         mine["labels"] = {**experiment["epsilon"]["labels"], **experiment["labels"]}
     return mine

@@ -13,6 +13,7 @@ target; a seed is a linear probe of the source, a reference network and a draw o
     like              str, the source whose architecture and resolution they have
     reference_sizes   {target: training images of the reference networks}
     test_images       int, drawn for each seed
+    labels            {source or target: the words a figure shows}
     attack            {"norm", "epsilons": [[up to this resolution, radius], ...], "steps"}
 """
 
