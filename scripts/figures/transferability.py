@@ -33,8 +33,8 @@ KINDS = {"alpha1": ("alpha1", 1), "alpha2": ("alpha2", 1), "combined": ("combine
 KINDS["transfer_rate"] = ("transfer rate (%)", 100)
 # Directions as the rows name them: letter, words, and an arrow in (c).
 DIRECTIONS = {
-    "source_target": ("a", "attacks on the source, shown to the reference network", "S \N{RIGHTWARDS ARROW} T"),
-    "target_source": ("b", "attacks on the reference network, shown to the source", "T \N{RIGHTWARDS ARROW} S"),
+    "source_target": ("a", "attacks on source S, shown to reference T", "S \N{RIGHTWARDS ARROW} T"),
+    "target_source": ("b", "attacks on reference T, shown to source S", "T \N{RIGHTWARDS ARROW} S"),
 }
 # Inches: the least width of a panel, its height, a row of (c), the room for a row's words.
 NARROWEST, HIGH, ROW, HEADING = 0.9, 1.0, 0.135, 0.17
@@ -67,7 +67,7 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     made = canvas(width, sum(map(sum, rows)), sum(above) - 0.08, _footer(points, correlations, experiment))
     made.legend(0, width, legends[0])
     made.legend(0, width, legends[1], made.height - above[0] + 0.05)
-    bottoms = stack(made.top, rows)
+    bottoms, limits = stack(made.top, rows), _limits(points)
     for index, (direction, (letter, words, _)) in enumerate(DIRECTIONS.items()):
         first = bottoms[index * lines] + HIGH
         made.letter(0.04, first + HEADING, letter)
@@ -76,6 +76,7 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
             ax = made.axes(place.left, bottoms[index * lines + place.row], place.width, HIGH)
             mine = points[points["measure"] == f"{kind}_{direction}"]
             _draw_measure(ax, mine, factor, colours, markers)
+            ax.set_ylim(limits)
             style.set_title(ax, title)
             if place.first:
                 ax.set_ylabel("probe accuracy (%)")
@@ -102,9 +103,17 @@ def _draw_measure(ax: Axes, mine: pd.DataFrame, factor: float, colours: dict, ma
         edge = {"markeredgecolor": "white", "markeredgewidth": 0.3, "markersize": 4.2}
         ax.plot(x, y, linestyle="", marker=markers[line.target], color=colour, zorder=3, **edge)
     ax.xaxis.set_major_locator(MaxNLocator(3))
-    ax.yaxis.set_major_locator(MaxNLocator(5))
+    ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.margins(0.08)
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def _limits(points: pd.DataFrame) -> tuple[float, float]:
+    """The lower and the upper end of all axes of accuracy, percent: with room for every mean and interval, as far as there are such accuracies."""
+    ends = 100 * points[["accuracy", "accuracy_low", "accuracy_high"]].stack().clip(0, 1)
+    low, high = ends.min(), ends.max()
+    room = max(3, (10 - high + low) / 2)
+    return low - room, high + room
 
 
 def _order() -> list[str]:
@@ -190,8 +199,8 @@ def _footer(points: pd.DataFrame, correlations: pd.DataFrame, experiment: dict) 
     settings, attack = experiment["transferability"], experiment["transferability"]["attack"]
     cells = points.drop_duplicates(["target", "source"])
     seeds, targets = int(cells["seeds"].max()), list(cells["target"].unique())
-    radii = sorted({radius for _, radius in attack["epsilons"]}, reverse=True)
-    radii = " or ".join(epsilon_text(radius, attack["norm"]) for radius in radii) if len(radii) > 2 else ""
+    radii = ", ".join(epsilon_text(radius, attack["norm"]) for radius in sorted(cells["epsilon"].unique()))
+    norm = {"l2": "L2", "linf": "L\N{INFINITY}"}[attack["norm"]]
     accuracies = ", ".join(
         f"{name_of(experiment, target)} {100 * cells.loc[cells['target'] == target, 'reference_accuracy'].mean():.0f}%"
         for target in targets
@@ -205,7 +214,7 @@ def _footer(points: pd.DataFrame, correlations: pd.DataFrame, experiment: dict) 
     )
     lines = [
         f"Experiment: {experiment['name']}; linear probes by protocol {settings['protocol']}; reference networks (T) trained from scratch: accuracy {accuracies}. "
-        f"Attacks: PGD-{attack['steps']}{radii}, on the output of S or T, for transfer rates on the loss, at images that T has right "
+        f"Attacks: PGD-{attack['steps']}, {norm}, \N{GREEK SMALL LETTER EPSILON} = {radii}, on the output of S or T, for transfer rates on the loss, at images that T has right "
         f"({int(cells['attacked_images'].sum()):,} in all).",
         f"Marks: means over {seeds} seed{'s' if seeds > 1 else ''}, each with its own probe, reference network and test images{bars}.",
         f"(c) Spearman over sources; at the right value and p of {permuted}, {count} points.",

@@ -50,22 +50,29 @@ def test_the_papers_grid_is_planned_offline(fresh):
     assert {rule: len(jobs) for rule, jobs in planned.items()} == {
         "download": 4,
         "import_source": 4,
-        "target": 6,
-        "subset": 60,
+        # Beside the paper's, digits and glyphs for the mixtures of transferability_sources, and its probes' and reference networks' subsets.
+        "target": 6 + 2,
+        "mixture": 6,
+        "train_source": 5,
+        "subset": 60 + 2,
         "transfer": 6 * 4 * 4 * 35,
         "table": 7,
-        "figure": 14,
+        "figure": 16,
         "describe": 4,
         "table5": 1,
         # Figures that look into a network: of two sources, as fine-tuned for influence and as started from for figure 1. And under attack:
         # 3 seeds of each source and target as linear probes, of the natural and the robust one with 1 and 3 blocks too.
-        "fine_tuned_model": 4 + 3 * 6 * (4 + 2 * 2),
+        # The probes of transferability are those; its controlled setting has 5 sources.
+        "fine_tuned_model": 4 + 3 * 6 * (4 + 2 * 2) + 3 * 5,
         "robustness_bound_rows": 6 * (4 + 2 * 2),
         "robustness_bound": 2,
+        "reference_network": 3 * (6 + 1),
+        "transferability_rows": 6 * 4 + 5,
+        "transferability": 2,
         "transferability_synthetic": 5,
         "transferability_synthetic_table": 1,
-        # Beside figure 8, robustness_bound and transferability_synthetic.
-        "table_copy": 3,
+        # Beside figure 8, robustness_bound and the three of transferability.
+        "table_copy": 5,
         "features": 2,
         "influence": 2,
         "influence_table": 3,

@@ -116,6 +116,8 @@ TRANSFERABILITY = {
     "loss_low": "lower end of its 95% interval",
     "loss_high": "upper end of that interval",
     "reference_accuracy": "of the reference networks, mean over seeds, a fraction",
+    "norm": 'of the attacks, "l2" or "linf"',
+    "epsilon": "radius of the attacks, pixel units [0, 1]",
     "seeds": "each a linear probe, a reference network and a draw of test images",
     "attacked_images": "that the reference network has right, in all seeds together",
     "left_out": "images at which an attack changes nothing, in all seeds together",

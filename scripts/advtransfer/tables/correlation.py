@@ -52,8 +52,7 @@ def rank_correlation(x: np.ndarray, y: np.ndarray, seed: int = 0) -> RankCorrela
         orders = np.array(list(itertools.permutations(range(count))))
         p = (np.abs(second[orders] @ first) >= abs(found)).mean()
     else:
-        rng = np.random.default_rng(seed)
-        sums = np.array([rng.permutation(second) @ first for _ in range(DRAWS)])
+        sums = _drawn_sums(first, second, np.random.default_rng(seed))
         p = (1 + (np.abs(sums) >= abs(found)).sum()) / (1 + DRAWS)
     return RankCorrelation(float(found / scale), float(p), count, exact)
 
@@ -83,11 +82,14 @@ def stratified_rank_correlation(x: np.ndarray, y: np.ndarray, groups: np.ndarray
         p = times[np.abs(sums) >= abs(found)].sum()
     else:
         rng = np.random.default_rng(seed)
-        drawn = np.zeros(DRAWS)
-        for places in members:
-            drawn += np.array([rng.permutation(second[places]) @ first[places] for _ in range(DRAWS)])
+        drawn = sum(_drawn_sums(first[places], second[places], rng) for places in members)
         p = (1 + (np.abs(drawn) >= abs(found)).sum()) / (1 + DRAWS)
     return RankCorrelation(float(found / scale), min(float(p), 1.0), count, exact)
+
+
+def _drawn_sums(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The products of first [n] with DRAWS orders of second [n], summed: [DRAWS]."""
+    return rng.permuted(np.broadcast_to(second, (DRAWS, len(second))), axis=1) @ first
 
 
 def _whole_ranks(values: np.ndarray) -> np.ndarray:

@@ -47,6 +47,7 @@ def _means(rows: pd.DataFrame, bands: str) -> Iterator[dict]:
         group = group.sort_values("seed")
         common = {"quantity": "measure", "target": target, "source": source, "seeds": len(group)}
         common |= {"reference_accuracy": group["reference_accuracy"].mean()}
+        common |= {name: group[name].iloc[0] for name in ("norm", "epsilon")}
         common |= {"attacked_images": int(group["reference_right"].sum())}
         for words, column in KNOWLEDGE.items():
             common |= _with_interval(group[column], bands, f"{words} {target} {source}", words)
@@ -70,7 +71,8 @@ def _correlations(rows: pd.DataFrame) -> Iterator[dict]:
     for measure in MEASURES:
         for words, column in KNOWLEDGE.items():
             points = means.dropna(subset=[measure, column])
-            for target, group in points.groupby("target", sort=False):
+            for target in means["target"].unique():
+                group = points[points["target"] == target]
                 found = rank_correlation(group[measure].to_numpy(), group[column].to_numpy())
                 yield _line(found, measure, words, target)
             if means["target"].nunique() > 1:

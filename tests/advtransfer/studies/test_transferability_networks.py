@@ -51,8 +51,8 @@ def labels_of(model, images):
         return model(to_unit(images, RESOLUTION)).argmax(1)
 
 
-def attacked(networks, images, labels, threat=Linf(0.1), **changes):
-    arguments = {"resolution": RESOLUTION, "threat": threat, "steps": STEPS, "seed": 3, "device": CPU} | changes
+def attacked(networks, images, labels, **changes):
+    arguments = {"resolution": RESOLUTION, "threat": Linf(0.1), "steps": STEPS, "seed": 3, "device": CPU} | changes
     return attack(networks, images[0], labels, images[1], **arguments)
 
 
@@ -169,8 +169,8 @@ def test_the_measures_by_loops():
     found = summarise(Seen(*tensors, *[classes] * 5), classes)
     kept = [index for index in range(9) if index != 2]
     for direction, (own, moved, other) in {
-        "source_target": "ss st tt".split(),
-        "target_source": "tt ts ss".split(),
+        "source_target": ["ss", "st", "tt"],
+        "target_source": ["tt", "ts", "ss"],
     }.items():
         norm = {name: np.linalg.norm(changes[name], axis=1) for name in (own, moved, other)}
         of = kept if direction == "source_target" else range(9)

@@ -75,9 +75,20 @@ def test_a_seed_without_a_value_makes_no_mean(rows):
     assert line["mean"] == pytest.approx(mine["alpha1_source_target"].mean())
 
 
+def test_a_target_on_which_no_image_was_right_has_no_correlation(rows):
+    rows.loc[rows["target"] == "leaves", list(MEASURES)] = math.nan
+    table = compare(rows, "t")
+    found = table[table["quantity"] == "rank_correlation"].set_index("target")
+    assert (found.loc["leaves", "points"] == 0).all()
+    assert found.loc["leaves", "correlation"].isna().all()
+    assert (found.loc["", "points"] == 4).all()
+    assert found.loc["stones", "correlation"].notna().all()
+    assert table.query("quantity == 'measure' and target == 'leaves'")["mean"].isna().all()
+
+
 def test_rows_of_another_kind_are_refused(rows, tmp_path):
     save_table(tmp_path / "rows.parquet", rows)
     assert len(read_rows([tmp_path / "rows.parquet"] * 2)) == 2 * len(rows)
     save_table(tmp_path / "other.parquet", rows.drop(columns="seed"))
-    with pytest.raises(InputError, match="other.parquet: no rows of compared networks"):
+    with pytest.raises(InputError, match=r"other\.parquet: no rows of compared networks"):
         read_rows([tmp_path / "other.parquet"])
