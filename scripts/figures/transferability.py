@@ -44,10 +44,19 @@ POOLED = {"marker": "D", "color": "0.1", "markersize": 4.2}
 def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     """Accuracy of linear probes against each measure, of attacks on (a) the source and (b) the reference network; (c) rank correlations."""
     settings = experiment["transferability"]
+    # Of all targets together the table names none.
+    table = table.assign(target=table["target"].fillna(""))
     points, correlations = (table[table["quantity"] == kind] for kind in ("measure", "rank_correlation"))
     correlations = correlations[correlations["against"] == "accuracy"]
     sources = style.present(points, settings["sources"], "source")
     targets = style.present(points, list(settings["sizes"]))
+    # Targets differ far more than sources do on one of them: of several, each has its mean subtracted, as in the correlation over all.
+    means = points.groupby("target")["accuracy"].mean()
+    accuracy = "probe accuracy (%)"
+    if len(targets) > 1:
+        accuracy = "probe accuracy, centred"
+        columns = ["accuracy", "accuracy_low", "accuracy_high"]
+        points = points.assign(**{name: points[name] - points["target"].map(means) for name in columns})
     colours = source_colours(sources)
     markers = {target: marker for target, (_, marker) in style.target_looks(targets).items()}
 
@@ -61,7 +70,7 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     rows.append((OVER, below, UNDER + NAME))
     legends = [
         Legend(source_handles(colours, experiment)),
-        Legend([*_target_handles(targets, markers, experiment), *_pooled_handle(targets)]),
+        Legend([*_target_handles(targets, markers, means, experiment), *_pooled_handle(targets)]),
     ]
     above = [legend.height(width) for legend in legends]
     made = canvas(width, sum(map(sum, rows)), sum(above) - 0.08, _footer(points, correlations, experiment))
@@ -79,7 +88,7 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
             ax.set_ylim(limits)
             style.set_title(ax, title)
             if place.first:
-                ax.set_ylabel("probe accuracy (%)")
+                ax.set_ylabel(accuracy)
     names = [
         f"{title.removesuffix(' (%)')}, {arrow}" for _, _, arrow in DIRECTIONS.values() for title, _ in KINDS.values()
     ]
@@ -93,6 +102,8 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
 
 
 def _draw_measure(ax: Axes, mine: pd.DataFrame, factor: float, colours: dict, markers: dict) -> None:
+    if factor == 100:
+        mine = mine.assign(low=mine["low"].clip(0, 1), high=mine["high"].clip(0, 1))
     for line in mine.itertuples():
         colour, x, y = colours[line.source], factor * line.mean, 100 * line.accuracy
         bar = {"color": colour, "linewidth": 0.6, "alpha": 0.55, "zorder": 2}
@@ -109,10 +120,10 @@ def _draw_measure(ax: Axes, mine: pd.DataFrame, factor: float, colours: dict, ma
 
 
 def _limits(points: pd.DataFrame) -> tuple[float, float]:
-    """The lower and the upper end of all axes of accuracy, percent: with room for every mean and interval, as far as there are such accuracies."""
-    ends = 100 * points[["accuracy", "accuracy_low", "accuracy_high"]].stack().clip(0, 1)
+    """The lower and the upper end of all axes of accuracy, percent or points: with room for every mean and interval."""
+    ends = 100 * points[["accuracy", "accuracy_low", "accuracy_high"]].stack()
     low, high = ends.min(), ends.max()
-    room = max(3, (10 - high + low) / 2)
+    room = max(0.05 * (high - low), (4 - high + low) / 2)
     return low - room, high + room
 
 
@@ -185,9 +196,19 @@ def _draw_correlations(
     ax.set_xlabel("rank correlation with probe accuracy")
 
 
-def _target_handles(targets: Sequence[str], markers: dict, experiment: dict) -> list[Line2D]:
+def _target_handles(targets: Sequence[str], markers: dict, means: pd.Series, experiment: dict) -> list[Line2D]:
+    """Targets with the mean accuracy of their probes."""
     look = {"linestyle": "", "color": "0.35", "markersize": 4.2}
-    return [Line2D([], [], marker=markers[target], label=name_of(experiment, target), **look) for target in targets]
+    return [
+        Line2D(
+            [],
+            [],
+            marker=markers[target],
+            label=f"{name_of(experiment, target)}, mean {100 * means[target]:.0f}%",
+            **look,
+        )
+        for target in targets
+    ]
 
 
 def _pooled_handle(targets: Sequence[str]) -> list[Line2D]:
@@ -198,6 +219,7 @@ def _footer(points: pd.DataFrame, correlations: pd.DataFrame, experiment: dict) 
     """What was compared, how it was attacked, and what the marks are."""
     settings, attack = experiment["transferability"], experiment["transferability"]["attack"]
     cells = points.drop_duplicates(["target", "source"])
+    images = int(cells.drop_duplicates("target")["attacked_images"].sum())
     seeds, targets = int(cells["seeds"].max()), list(cells["target"].unique())
     radii = ", ".join(epsilon_text(radius, attack["norm"]) for radius in sorted(cells["epsilon"].unique()))
     norm = {"l2": "L2", "linf": "L\N{INFINITY}"}[attack["norm"]]
@@ -207,6 +229,7 @@ def _footer(points: pd.DataFrame, correlations: pd.DataFrame, experiment: dict) 
     )
     kind = {"t": "Student's t", "bootstrap": "percentile bootstrap"}[experiment["bands"]]
     bars = f"; bars: their 95% intervals ({kind}), which do not cover another draw of the sources" if seeds > 1 else ""
+    cut = "; rates cut at 0 and 100" if seeds > 1 else ""
     main = _main(correlations, targets)
     count = int(main["points"].max())
     permuted = ("all permutations" if main["exact"].all() else "drawn permutations") + (
@@ -214,11 +237,13 @@ def _footer(points: pd.DataFrame, correlations: pd.DataFrame, experiment: dict) 
     )
     lines = [
         f"Experiment: {experiment['name']}; linear probes by protocol {settings['protocol']}; reference networks (T) trained from scratch: accuracy {accuracies}. "
-        f"Attacks: PGD-{attack['steps']}, {norm}, \N{GREEK SMALL LETTER EPSILON} = {radii}, on the output of S or T, for transfer rates on the loss, at images that T has right "
-        f"({int(cells['attacked_images'].sum()):,} in all).",
-        f"Marks: means over {seeds} seed{'s' if seeds > 1 else ''}, each with its own probe, reference network and test images{bars}.",
+        f"Attacks: PGD-{attack['steps']}, {norm}, \N{GREEK SMALL LETTER EPSILON} = {radii}, on the output of S or T, for transfer rates on the loss, at the "
+        f"{images:,} images (of all seeds) that T has right.",
+        f"Marks: means over {seeds} seed{'s' if seeds > 1 else ''}, each with its own probe, reference network and test images{bars}{cut}.",
         f"(c) Spearman over sources; at the right value and p of {permuted}, {count} points.",
     ]
     if len(targets) > 1:
-        lines[-1] += " Diamonds: of all targets together, each with its mean subtracted."
+        lines[-1] += (
+            " Diamonds: of all targets together. Centred: with the mean of its target subtracted, in percentage points."
+        )
     return "\n".join(lines)

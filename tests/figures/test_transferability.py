@@ -44,7 +44,9 @@ def test_panels_show_the_tables_means():
     for ax, measure in zip(drawn.axes, kinds, strict=False):
         mine = table[(table["quantity"] == "measure") & (table["measure"] == measure)]
         factor = 100 if measure.startswith("transfer_rate") else 1
-        expected = zip(factor * mine["mean"], 100 * mine["accuracy"], strict=True)
+        # Of several targets, each with its mean subtracted.
+        accuracy = 100 * (mine["accuracy"] - mine.groupby("target")["accuracy"].transform("mean"))
+        expected = zip(factor * mine["mean"], accuracy, strict=True)
         assert points(ax) == {tuple(np.round(point, 9)) for point in expected}
 
 
@@ -52,7 +54,7 @@ def test_correlations_are_written_and_drawn():
     table, drawn = drawing(["plain", "l2", "small", "large"], ["leaves", "stones"])
     ax = drawn.axes[-1]
     found = table[(table["quantity"] == "rank_correlation") & (table["against"] == "accuracy")]
-    pooled = found[found["target"] == ""].set_index("measure")
+    pooled = found[found["target"].isna()].set_index("measure")
     texts = [text.get_text() for text in ax.texts]
     assert len(texts) == 8
     for text, measure in zip(texts, figure._order(), strict=True):
@@ -95,7 +97,7 @@ def test_any_number_of_sources_and_targets_fits_the_page(sources, targets, width
     names = [f"L∞, ε = {index}/255" for index in range(sources)]
     _, drawn = drawing(names, [f"target{index}" for index in range(targets)], width)
     nothing_overlaps(drawn)
-    assert drawn.get_figheight() <= 9.5
+    assert drawn.get_figheight() <= 9.5 or width < style.WIDTH
     assert len(drawn.axes) == 9
 
 
@@ -104,4 +106,5 @@ def test_the_footer_says_what_was_attacked():
     words = " ".join(" ".join(part.get_text() for part in drawn.texts).split())
     assert "PGD-20, L\N{INFINITY}, \N{GREEK SMALL LETTER EPSILON} = 25.5/255, on the output of S or T" in words
     assert "accuracy leaves! 90%" in words
-    assert "(270 in all)" in words
+    # 3 seeds of 45 images, whatever the sources.
+    assert "at the 135 images (of all seeds) that T has right" in words
