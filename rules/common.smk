@@ -20,6 +20,7 @@ from advtransfer.config import (
     resolve,
     robustness_bound,
     stale,
+    transferability,
 )
 from advtransfer.config.catalogue import CATALOGUE, COPIES, DRAWN, entries
 from advtransfer.config.claims import CLAIMS
@@ -92,6 +93,11 @@ def sources_of(*kinds):
     return [name for name, entry in config["sources"].items() if entry["kind"] in kinds]
 
 
+def targets_of(*kinds):
+    """The names of the targets of some kinds."""
+    return [name for name, entry in config["targets"].items() if entry["kind"] in kinds]
+
+
 def inspected(part, *keys):
     """What an experiment looks into: some settings of part "influence" or "visualisation", or all."""
     looked = inputs.inspected(EXPERIMENT, INSPECTION, part)
@@ -134,6 +140,8 @@ wildcard_constraints:
     protocol=any_of(config["protocols"]),
     experiment=any_of(config["experiments"]),
     figure=any_of(CATALOGUE),
+    comparison=any_of(transferability.COMPARISONS.values()),
+    recipe=any_of(config["reference_networks"]),
     blocks=r"\d+",
     images=r"\d+",
     first=r"\d+",

@@ -8,6 +8,8 @@ rule target:
         "results/targets/{target}.safetensors",
     log:
         "results/logs/targets/{target}.log",
+    wildcard_constraints:
+        target=any_of(targets_of("digits", "glyphs", "image_folder", "torchvision")),
     conda:
         "../envs/torch.yaml"
     params:
@@ -23,6 +25,29 @@ rule target:
         "python scripts/target.py --settings {params.settings:q} --name {wildcards.target:q}"
         ' --downloads results/downloads --mirror="$ADVTRANSFER_MIRROR"'
         " --files {params.files:q} --code {params.code:q} --output {output:q}"
+        f"{LOGGED}"
+
+
+rule mixture:
+    input:
+        lambda wildcards: current(list(inputs.mixed(config, wildcards.target).values())),
+    output:
+        "results/targets/{target}.safetensors",
+    log:
+        "results/logs/targets/{target}.log",
+    wildcard_constraints:
+        target=any_of(targets_of("mixture")),
+    conda:
+        "../envs/torch.yaml"
+    params:
+        settings=lambda wildcards: as_json(
+            resolve.resolve_target(config["targets"][wildcards.target])
+        ),
+        names=lambda wildcards: list(inputs.mixed(config, wildcards.target)),
+        code=code_of("mixture.py"),
+    shell:
+        "python scripts/mixture.py --settings {params.settings:q} --name {wildcards.target:q} --names {params.names:q}"
+        " --parts {input:q} --code {params.code:q} --output {output:q}"
         f"{LOGGED}"
 
 

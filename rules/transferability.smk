@@ -1,4 +1,60 @@
-# Companion study: adversarial transferability and knowledge transferability (Liang et al. 2021).
+# Companion study: adversarial transferability and knowledge transferability (Liang et al. 2021; docs/transferability.md).
+
+
+# A source compared with the reference networks of a target: a row for each seed.
+rule transferability_rows:
+    input:
+        unpack(
+            lambda wildcards: transferability.compared_files(
+                EXPERIMENT, dict(wildcards.items())
+            )
+        ),
+    output:
+        transferability.ROWS,
+    log:
+        "results/logs/transferability/{comparison}/{protocol}/{source}/{target}/n{images}/seeds{first}-{last}.log",
+    benchmark:
+        "results/benchmarks/transferability/{comparison}/{protocol}/{source}/{target}/n{images}/seeds{first}-{last}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+    params:
+        settings=lambda wildcards: as_json(
+            transferability.row_settings(
+                EXPERIMENT,
+                transferability.compared_by(EXPERIMENT, dict(wildcards.items())),
+            )
+        ),
+        code=code_of("transferability_rows.py"),
+    shell:
+        "python scripts/transferability_rows.py --settings {params.settings:q} --threads {threads}"
+        " --source-file {input.source:q} --target-file {input.target:q} --probes {input.probes:q}"
+        " --probe-rows {input.probe_rows:q} --references {input.references:q} --code {params.code:q} --output {output:q}"
+        f"{LOGGED}"
+
+
+rule transferability:
+    input:
+        lambda wildcards: transferability.row_files(EXPERIMENT, wildcards.figure),
+    output:
+        table="results/tables/{experiment}/{figure}.csv",
+        hash="results/tables/{experiment}/{figure}.csv.sha256",
+    log:
+        "results/logs/tables/{experiment}/{figure}.log",
+    wildcard_constraints:
+        figure=any_of(transferability.COMPARISONS),
+    conda:
+        "../envs/figures.yaml"
+    params:
+        tabulate=lambda wildcards: CATALOGUE[wildcards.figure].tabulate,
+        bands=EXPERIMENT["bands"],
+        code=lambda wildcards: code_of_table("transferability.py", wildcards.figure),
+    shell:
+        "python scripts/transferability.py --tabulate {params.tabulate:q} --bands {params.bands:q} --files {input:q}"
+        " --code {params.code:q} --output {output.table:q}"
+        f"{LOGGED}"
 
 
 rule transferability_synthetic:

@@ -1,5 +1,6 @@
 """Figures drawn from made-up tables, and what tests ask of them."""
 
+import io
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -9,12 +10,19 @@ import pandas as pd
 import experiments
 from advtransfer.artefacts import save_table
 from advtransfer.config.claims import VERDICTS
-from advtransfer.config.columns import BOUND_ROWS, CLAIMS, INFLUENCE_CUT_ROWS, SYNTHETIC_MEANS
+from advtransfer.config.columns import (
+    BOUND_ROWS,
+    CLAIMS,
+    INFLUENCE_CUT_ROWS,
+    SYNTHETIC_MEANS,
+    TRANSFERABILITY_ROWS,
+)
 from advtransfer.tables.accuracy import ROW_COLUMNS, compare
 from advtransfer.tables.claims import compared as tabulate_compared
 from advtransfer.tables.influence_cut import influence_cut as tabulate_cut
 from advtransfer.tables.resolution import resolution as tabulate_resolution
 from advtransfer.tables.robustness_bound import robustness_bound as tabulate_bound
+from advtransfer.tables.transferability_networks import compare as tabulate_transferability
 from experiments import selections
 from figures import (
     claims,
@@ -34,6 +42,8 @@ from figures import (
     resolution,
     robustness_bound,
     style,
+    transferability,
+    transferability_sources,
     transferability_synthetic,
 )
 
@@ -347,7 +357,43 @@ def claims_of_both():
     return tabulate_compared(claimed(), claimed(tuple(reversed(VERDICTS))))
 
 
+def compared_rows(sources, targets, seeds=3):
+    """Rows of compared networks: the later a source, the larger its measures and its accuracy."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for target in targets:
+        for index, source in enumerate(sources):
+            for seed in range(seeds):
+                line = {name: (1 + index) / (2 + len(sources)) + rng.normal(0, 0.02) for name in TRANSFERABILITY_ROWS}
+                line |= {"target": target, "source": source, "images": 100, "seed": seed, "reference_images": 500}
+                line |= {"norm": "linf", "epsilon": 0.1, "test_images": 50, "reference_right": 45, "both_right": 30}
+                lines.append(
+                    line | {"left_out_source_target": seed, "left_out_target_source": 0, "reference_accuracy": 0.9}
+                )
+    return pd.DataFrame(lines, columns=list(TRANSFERABILITY_ROWS))
+
+
+def compared_experiment(sources, targets, epsilons=((10**9, 0.1),)):
+    return {
+        **{"name": "trial", "labels": {name: f"{name}!" for name in [*sources, *targets]}, "bands": "t"},
+        "transferability": {
+            **{"protocol": "probe", "sources": list(sources), "sizes": dict.fromkeys(targets, 100)},
+            "attack": {"norm": "linf", "epsilons": [list(step) for step in epsilons], "steps": 20},
+        },
+    }
+
+
+def compared(sources, targets, seeds=3):
+    """The table of compared networks, as it is read, and its experiment."""
+    table = tabulate_transferability(compared_rows(sources, targets, seeds), "t")
+    return style.read_table(io.BytesIO(table.to_csv(index=False).encode())), compared_experiment(sources, targets)
+
+
 OF_STUDIES = {
+    "transferability": lambda folder: transferability.draw(*compared(["plain", "l2", "small"], ["leaves", "stones"])),
+    "transferability_sources": lambda folder: transferability_sources.draw(
+        *compared(["0%", "50%", "100%"], ["leaves"])
+    ),
     "claims": lambda folder: claims.draw(claimed(), CLAIMS_EXPERIMENT),
     "claims_compared": lambda folder: claims_compared.draw(claims_of_both(), CLAIMS_EXPERIMENT),
     "robustness_bound": lambda folder: robustness_bound.draw(

@@ -26,8 +26,7 @@ def counts_of(config: dict[str, Any]) -> dict[str, dict[str, int]]:
     """The counts of the chosen experiment's targets, shrunk ones included."""
     shrunk = shrunk_targets(config)
     config["targets"].update(shrunk)
-    targets = [*config["experiments"][config["experiment"]]["targets"], *shrunk]
-    return {target: inputs.counts_of(config, target) for target in targets}
+    return {target: inputs.counts_of(config, target) for target in inputs.planned_targets(config, shrunk)}
 
 
 def resolved(config: dict[str, Any], experiment: str | None = None) -> dict[str, Any]:

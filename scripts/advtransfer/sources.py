@@ -36,7 +36,8 @@ def train_source(
 
     settings: a `sources:` entry of kind `train`: layers, width, stem, resolution, seed, threat ({norm, epsilon} or
     null for natural training), attack_steps, epochs, batch_size, peak_learning_rate, momentum, weight_decay, and, if given,
-    precision ("bf16": matrix products and convolutions of training and of its attack in bfloat16; weights stay float32).
+    precision ("bf16": matrix products and convolutions of training and of its attack in bfloat16; weights stay float32) and
+    augmentation (see `augmentation.augment`; "crop_flip" by default).
     With a threat, every batch is replaced by its PGD images of the current network (random start, step size
     2.5 epsilon / steps, network in eval mode while attacked). The learning rate rises linearly to its peak over the
     first fifth of all steps and falls linearly to zero.
@@ -68,6 +69,7 @@ def train_source(
     model = model.to(device, memory_format=torch.channels_last).train()
     generators = {purpose: generator_for(seed, purpose) for purpose in ("order", "augmentation", "attack")}
     threat = threat_from(**settings["threat"]) if settings["threat"] else None
+    augmentation = settings.get("augmentation", "crop_flip")
 
     images, labels = dataset.train_images.to(device), dataset.train_labels.to(device)
     optimiser = torch.optim.SGD(
@@ -97,7 +99,7 @@ def train_source(
             for group in optimiser.param_groups:
                 group["lr"] = settings["peak_learning_rate"] * _triangle(step / steps, peak=0.2)
             x, y = to_unit(images[batch], settings["resolution"]), labels[batch]
-            x = augment(x, "crop_flip", generators["augmentation"]).contiguous(memory_format=torch.channels_last)
+            x = augment(x, augmentation, generators["augmentation"]).contiguous(memory_format=torch.channels_last)
             if threat is not None:
                 attack_steps, generator = settings["attack_steps"], generators["attack"]
                 with arithmetic:

@@ -4,7 +4,6 @@ import functools
 import math
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -16,6 +15,7 @@ from figures import style
 from figures.axes import epsilon_text
 from figures.footer import blocks_in_words, name_of
 from figures.layout import stack
+from figures.sources import source_colours, source_handles
 
 # Inches: left of a panel, its height, between two of a row, above and below one, and below one that names the sources.
 LEFT, HIGH, GAP, OVER, UNDER, NAMED = 0.52, 1.65, 0.66, 0.26, 0.42, 0.62
@@ -40,7 +40,7 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     sources = style.present(table, settings["sources"], "source")
     targets = style.present(table, experiment["targets"])
     epsilons = sorted(table["epsilon"].unique())
-    colours = dict(zip(sources, _colours(len(sources)), strict=True))
+    colours = source_colours(sources)
     markers = {target: marker for target, (_, marker) in style.target_looks(experiment["targets"]).items()}
     at = f"at \N{GREEK SMALL LETTER EPSILON} = {epsilon_text(epsilons[0], settings['attack']['norm'])}"
     first, beyond = _at(table, epsilons[0]), _at(table[table["quantity"] == "beyond_pretrained"], epsilons[0])
@@ -71,7 +71,7 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
         rows += [(group[index : index + step], size, alone) for index in range(0, len(group), step)]
 
     legends = [
-        style.Legend(_source_handles(sources, colours, experiment)),
+        style.Legend(source_handles(colours, experiment)),
         style.Legend(_shape_handles(targets, markers, experiment)),
     ]
     above = [legend.height(width) for legend in legends]
@@ -105,22 +105,8 @@ def _draw_target(
     ax.set_ylabel("test accuracy (%)")
 
 
-def _colours(count: int) -> Sequence:
-    """A colour for each source; beyond the palette an even scale."""
-    if count <= len(style.PALETTE):
-        return style.PALETTE[:count]
-    return matplotlib.colormaps["viridis"](np.linspace(0, 0.95, count))
-
-
 def _at(table: pd.DataFrame, epsilon: float) -> pd.DataFrame:
     return table[table["epsilon"] == epsilon]
-
-
-def _source_handles(sources: Sequence[str], colours: dict, experiment: dict) -> list[Line2D]:
-    return [
-        Line2D([], [], linestyle="", marker="s", color=colours[source], label=name_of(experiment, source))
-        for source in sources
-    ]
 
 
 def _shape_handles(targets: Sequence[str], markers: dict, experiment: dict) -> list[Line2D]:

@@ -92,6 +92,14 @@ def test_the_seed_determines_every_weight(train):
     assert not torch.equal(one["network.fc.weight"], other["network.fc.weight"])
 
 
+def test_augmentation_is_crops_and_flips_unless_said_otherwise(train):
+    default = train("default", epochs=1)[0].state_dict()
+    named = train("named", epochs=1, augmentation="crop_flip")[0].state_dict()
+    none = train("none", epochs=1, augmentation="none")[0].state_dict()
+    assert same_bits(default, named)
+    assert not torch.equal(default["network.fc.weight"], none["network.fc.weight"])
+
+
 def test_bfloat16_rounds_products_and_keeps_float32_weights(train):
     exact, rounded = (train(name, epochs=2, threat=THREAT, precision=name)[0].state_dict() for name in ("fp32", "bf16"))
     assert all(tensor.dtype != torch.bfloat16 for tensor in rounded.values())

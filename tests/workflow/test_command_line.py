@@ -50,22 +50,31 @@ def test_the_papers_grid_is_planned_offline(fresh):
     assert {rule: len(jobs) for rule, jobs in planned.items()} == {
         "download": 4,
         "import_source": 4,
-        "target": 6,
-        "subset": 60,
+        # Beside the paper's, digits and glyphs for the mixtures of transferability_sources, and its probes' and reference networks' subsets.
+        "target": 6 + 2,
+        "mixture": 6,
+        "train_source": 5,
+        "subset": 60 + 2,
         "transfer": 6 * 4 * 4 * 35,
         "table": 7,
-        "figure": 15,
+        "figure": 18,
+        "claims": 1,
+        "claims_text": 1,
         "describe": 4,
         "table5": 1,
         # Figures that look into a network: of two sources, with 3 seeds as fine-tuned for influence and as started from for figure 1. Under attack:
         # 3 seeds of each source and target as linear probes, of the natural and the robust one with 1 and 3 blocks too.
-        "fine_tuned_model": 2 * 3 + 2 + 3 * 6 * (4 + 2 * 2),
+        # The probes of transferability are those; its controlled setting has 5 sources.
+        "fine_tuned_model": 2 * 3 + 2 + 3 * 6 * (4 + 2 * 2) + 3 * 5,
         "robustness_bound_rows": 6 * (4 + 2 * 2),
         "robustness_bound": 2,
+        "reference_network": 3 * (6 + 1),
+        "transferability_rows": 6 * 4 + 5,
+        "transferability": 2,
         "transferability_synthetic": 5,
         "transferability_synthetic_table": 1,
-        # Beside figures 7 and 8, influence_cut, robustness_bound and transferability_synthetic.
-        "table_copy": 5,
+        # Beside figures 7 and 8, influence_cut, robustness_bound and the three of transferability.
+        "table_copy": 7,
         "features": 6,
         "influence": 6,
         "influence_table": 4,
@@ -222,8 +231,10 @@ def test_a_checkout_without_data_or_network_runs_the_demo(fresh):
     """Nothing but files of the project is needed to plan every figure of the demo."""
     shutil.rmtree(fresh.folder / "docs", ignore_errors=True)
     planned = fresh.planned()
-    names = sorted(DRAWN)
+    # Nothing stands beside its claims: they were not tested on the paper's logs.
+    names = sorted(DRAWN.keys() - {"claims_compared"})
     assert planned["figure"] == [f"figures/{name}.pdf" for name in names]
     assert planned["describe"] == [f"figures/table{n}.csv" for n in (1, 2, 3, 4)]
     assert "download" not in planned
-    assert "train_source" not in planned
+    # The small ones of transferability's controlled setting; those that are fine-tuned are bundled.
+    assert planned["train_source"] == [f"results/sources/mixed_{share}.safetensors" for share in (0, 100, 25, 50, 75)]

@@ -57,7 +57,7 @@ class Entry:
 
     name: of its files in figures/ and results/tables/. paper, section: what it reproduces; no section beyond the papers. caption: one line. category: a key of
     CATEGORIES. drawn_from: what it is made of: "rows" (of fine-tuned models), "influence" (one network of each source), "influence_seeds" (several), "influence_all" (through all
-    weights), "influence_cut" (by every inverse), "networks" (fine-tuned ones, looked into), "attacked" (networks under attack), "architecture", "robustness" (of the sources), "synthetic" (no network of the experiment), "claims" and "claims_compared" (other entries' rows and tables), or, for tables of the configuration, "protocol", "sources" and "targets".
+    weights), "influence_cut" (by every inverse), "networks" (fine-tuned ones, looked into), "attacked" (networks under attack), "compared" (sources with reference networks), "controlled" (the same of sources trained on mixtures), "architecture", "robustness" (of the sources), "synthetic" (no network of the experiment), "claims" and "claims_compared" (other entries' rows and tables), or, for tables of the configuration, "protocol", "sources" and "targets".
     tabulate: the function of `advtransfer.tables` that makes its table, "module.function"; empty where a rule of its own makes it.
     table: the ending of its table's file. columns: of that table. endings: of its files in figures/. stem: of these files' name, where it is
     not the entry's.
@@ -295,6 +295,28 @@ _ENTRIES = (
         "robustness",
         "robustness.source_robustness",
         columns=columns.ROBUSTNESS,
+    ),
+    Entry(
+        "transferability",
+        LIANG,
+        "",
+        "Do attacks carry over between a source and the target's own network where knowledge does?",
+        "transferability",
+        "compared",
+        "transferability_networks.compare",
+        columns=columns.TRANSFERABILITY,
+        endings=("pdf", "png", "csv"),
+    ),
+    Entry(
+        "transferability_sources",
+        LIANG,
+        "",
+        "The same with sources trained on mixtures of target-like and other classes",
+        "transferability",
+        "controlled",
+        "transferability_networks.compare",
+        columns=columns.TRANSFERABILITY,
+        endings=("pdf", "png", "csv"),
     ),
     Entry(
         "transferability_synthetic",

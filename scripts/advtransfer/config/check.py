@@ -114,12 +114,15 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
                 f"config: targets.{name}.resize: found {target['resize']}, with resolution {target.get('resolution')}. Give a "
                 "resolution that is not larger; ImageNet's are 256 and 224."
             )
-        # Of an image folder without 'resolution', its job finds out.
-        have = target.get("resolution") if target["kind"] == "image_folder" else min(data_set_of(target).shape[1:])
-        if have and target.get("shrink_to", 0) > have:
-            raise InputError(
-                f"config: targets.{name}.shrink_to: found {target['shrink_to']}; the images have {have} pixels. Lower it, or remove it."
-            )
+        _check_shrinking(target, target.get("shrink_to", 0), f"targets.{name}.shrink_to")
+    for name, target in config["targets"].items():
+        for part in target.get("parts", {}):
+            require_known(part, config["targets"], f"targets.{name}.parts", "target")
+            if config["targets"][part]["kind"] == "mixture":
+                raise InputError(
+                    f"config: targets.{name}.parts: found '{part}', which is a mixture itself. Give its parts instead."
+                )
+            _check_shrinking(config["targets"][part], target["pixels"], f"targets.{name}.pixels")
     for name, experiment in config["experiments"].items():
         _check_experiment(config, name, experiment)
     _check_robustness(config)
@@ -128,6 +131,7 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
         raise InputError(
             f"config: transferability.synthetic.seeds: found {asked}, but 'seeds' lists {have}. Lower it or list more seeds."
         )
+    _check_transferability(config)
     _check_robustness_bound(config["robustness_bound"], config, "robustness_bound")
     for name, experiment in config["experiments"].items():
         own = experiment.get("robustness_bound", {})
@@ -307,6 +311,42 @@ def _check_robustness(config: Mapping[str, Any]) -> None:
         )
 
 
+def _check_shrinking(target: Mapping[str, Any], pixels: int, key: str) -> None:
+    """Refuse to shrink a target's images to more pixels than they have."""
+    # Of an image folder without 'resolution', its job finds out.
+    have = target.get("resolution") if target["kind"] == "image_folder" else min(data_set_of(target).shape[1:])
+    if have and pixels > have:
+        raise InputError(f"config: {key}: found {pixels}; the images have {have} pixels. Lower it, or remove it.")
+
+
+def _check_transferability(config: Mapping[str, Any]) -> None:
+    study = config["transferability"]
+    controlled = study["controlled"]
+    require_known(controlled["target"], config["targets"], "transferability.controlled.target", "target")
+    for source in controlled["sources"]:
+        require_known(source, config["sources"], "transferability.controlled.sources", "source")
+    chosen = {"transferability.networks": {}, "transferability.controlled": controlled}
+    chosen |= {
+        f"experiments.{name}.transferability": experiment.get("transferability", {})
+        for name, experiment in config["experiments"].items()
+    }
+    for key, own in chosen.items():
+        settings = {**study["networks"], **own}
+        require_known(settings["protocol"], config["protocols"], f"{key}.protocol", "protocol")
+        require_known(settings["recipe"], config["reference_networks"], f"{key}.recipe", "recipe of reference networks")
+        _check_limits(settings["epsilons"], f"{key}.epsilons")
+        for step in settings["epsilons"]:
+            _check_threat({"norm": settings["norm"], "epsilon": step["epsilon"]}, f"{key}.epsilons")
+
+
+def _check_limits(steps: list[Mapping[str, Any]], key: str) -> None:
+    limits = [step.get("resolution_up_to", UNLIMITED) for step in steps]
+    if limits != sorted(set(limits)) or limits[-1] != UNLIMITED:
+        raise InputError(
+            f"config: {key}: found resolution_up_to limits {limits[:-1]}. They must rise, and the last entry must have none."
+        )
+
+
 def _check_robustness_bound(settings: Mapping[str, Any], config: Mapping[str, Any], key: str) -> None:
     require_known(settings["protocol"], config["protocols"], f"{key}.protocol", "protocol")
     if config["protocols"][settings["protocol"]]["batch_norm"] == "adapt":
@@ -314,11 +354,7 @@ def _check_robustness_bound(settings: Mapping[str, Any], config: Mapping[str, An
             f"config: {key}.protocol: '{settings['protocol']}' lets frozen layers adapt while the head trains (batch_norm: adapt), so that "
             "the representation is not the source's. Choose one with 'batch_norm: frozen' or 'target'."
         )
-    limits = [step.get("resolution_up_to", UNLIMITED) for step in settings["epsilons"]]
-    if limits != sorted(set(limits)) or limits[-1] != UNLIMITED:
-        raise InputError(
-            f"config: {key}.epsilons: found resolution_up_to limits {limits[:-1]}. They must rise, and the last entry must have none."
-        )
+    _check_limits(settings["epsilons"], f"{key}.epsilons")
     for step in settings["epsilons"]:
         for epsilon in step["epsilons"]:
             _check_threat({"norm": settings["norm"], "epsilon": epsilon}, f"{key}.epsilons")

@@ -14,6 +14,7 @@ from advtransfer.config.grid import cells, row_files
 from advtransfer.config.inspection import model_file, seeds_of
 from advtransfer.config.resolve import experiment_sources, test_data_of
 from advtransfer.config.robustness_bound import NO_NETWORKS as NO_NETWORKS_TO_ATTACK
+from advtransfer.config.transferability import COMPARISONS, controlled_target, missing
 from advtransfer.errors import InputError
 from advtransfer.targets.catalogue import PAPER_TARGETS, data_set_of
 from advtransfer.targets.listing import count, fingerprint
@@ -42,6 +43,17 @@ def counts_of(config: Mapping[str, Any], target: str, cache: Path | None = None)
     if entry["kind"] == "image_folder":
         return count(entry, f"config: target '{target}'", cache)
     return data_set_of(entry).counts
+
+
+def planned_targets(config: Mapping[str, Any], shrunk: Mapping[str, Any]) -> list[str]:
+    """The targets whose counts the chosen experiment is worked out of: its own, shrunk ones, and the controlled one of `transferability`."""
+    own = config["experiments"][config["experiment"]]["targets"]
+    return list(dict.fromkeys([*own, *shrunk, controlled_target(config)]))
+
+
+def mixed(config: Mapping[str, Any], target: str) -> dict[str, str]:
+    """{target: its artefact} of the parts of a mixture, in alphabetical order; nothing for other kinds."""
+    return {part: f"results/targets/{part}.safetensors" for part in sorted(config["targets"][target].get("parts", {}))}
 
 
 def target_files(config: Mapping[str, Any], target: str) -> str:
@@ -250,6 +262,8 @@ def lacking(
         return no_models(experiment, entry.name)
     if entry.drawn_from in PART_OF and inspection is None:
         return NO_NETWORKS
+    if entry.name in COMPARISONS:
+        return missing(experiment, entry.name)
     if entry.drawn_from == "attacked" and experiment["robustness_bound"] is None:
         return NO_NETWORKS_TO_ATTACK
     if entry.drawn_from == "claims_compared" and experiment["name"] == Path(AUDIT).parent.name:

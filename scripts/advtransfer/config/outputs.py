@@ -12,6 +12,7 @@ from advtransfer.config.inputs import PART_OF, claimed_tables, known_sources, la
 from advtransfer.config.inspection import LARGEST_HESSIAN, seeds_of
 from advtransfer.config.results import RESULTS
 from advtransfer.config.robustness_bound import attacked
+from advtransfer.config.transferability import COMPARISONS, compared
 from advtransfer.errors import InputError
 
 
@@ -44,6 +45,13 @@ def needs(
     if entry.drawn_from == "attacked":
         networks = sum(len(job.seeds) for _, job in attacked(experiment))
         return f"{networks} networks, each on {experiment['robustness_bound']['test_images']:,} attacked images"
+    if entry.name in COMPARISONS:
+        jobs = [job for _, job in compared(experiment, COMPARISONS[entry.name])]
+        settings = experiment["transferability"][COMPARISONS[entry.name]]
+        return (
+            f"{len(jobs)} pairs of a source and a target, each with {len(settings['seeds'])} reference networks and up to "
+            f"{settings['test_images']:,} attacked images"
+        )
     if entry.drawn_from in ("robustness", "sources"):
         return f"{len(known_sources(config, experiment))} sources"
     if entry.drawn_from == "targets":
@@ -78,7 +86,7 @@ def wanted_by_default(
         for entry in CATALOGUE.values()
         for file in entry.outputs
         if not lacking(config, experiment, inspection, entry)
-        and not (experiment["rows"] and entry.drawn_from in ("targets", "synthetic"))
+        and not (experiment["rows"] and entry.drawn_from in ("targets", "synthetic", "controlled"))
         and not (large and entry.drawn_from == "influence_cut")
     ]
 

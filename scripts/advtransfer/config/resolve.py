@@ -12,6 +12,7 @@ from advtransfer.config.claims import FIGURES as CLAIMED_FIGURES
 from advtransfer.config.grid import all_targets, models_of, shrunk_names
 from advtransfer.config.resolution import resolve_resolution
 from advtransfer.config.robustness_bound import resolve_robustness_bound
+from advtransfer.config.transferability import COMPARISONS, resolve_controlled, resolve_networks
 from advtransfer.config.values import (
     CELL_KEYS,
     UNLIMITED,
@@ -32,7 +33,8 @@ SHOWN_ONLY = ("label", "family", "published_accuracy_percent")
 def resolve_experiment(config: Mapping[str, Any], counts: Mapping[str, Mapping[str, int]], rows: str) -> dict[str, Any]:
     """The chosen experiment in the form that `grid` describes, every size and seed count worked out.
 
-    counts: {target: {"train": images, "test": images, "classes": classes}} of the experiment's targets.
+    counts: {target: {"train": images, "test": images, "classes": classes}} of the experiment's targets and of the controlled one
+    of `transferability`.
     rows: the file that holds all rows, should the experiment take the published ones.
     Raises InputError where a size does not fit a target, or a figure's choice does not fit the experiment.
     """
@@ -76,8 +78,18 @@ def resolve_experiment(config: Mapping[str, Any], counts: Mapping[str, Mapping[s
         "rows": rows if experiment.get("rows") == "published" else None,
         "seeds_per_job": _resolve_seeds_per_job(config, experiment["protocol"]),
     }
-    bound = resolve_robustness_bound(config, resolved, experiment_sources(resolved))
-    return {**resolved, "robustness_bound": bound}
+    sources = experiment_sources(resolved)
+    comparisons = {
+        "networks": resolve_networks(config, resolved, sources, counts),
+        "controlled": resolve_controlled(config, counts),
+    }
+    for settings in filter(None, comparisons.values()):
+        settings["labels"] = {
+            **{source: source_label(config["sources"][source]) for source in settings["sources"]},
+            **{target: config["targets"][target].get("label", target) for target in settings["sizes"]},
+        }
+    bound = resolve_robustness_bound(config, resolved, sources)
+    return {**resolved, "robustness_bound": bound, "transferability": comparisons}
 
 
 def _resolve_cell_seeds(
@@ -231,7 +243,7 @@ def resolve_selection(
 
 def experiment_for(experiment: Mapping[str, Any], figure: str) -> dict[str, Any]:
     """The resolved experiment without what only other figures show, so that a figure is redrawn for its own settings."""
-    others = ("epochs", "fig3", "epsilon", "resolution", "figures", "bands", "robustness_bound")
+    others = ("epochs", "fig3", "epsilon", "resolution", "figures", "bands", "robustness_bound", "transferability")
     mine = {key: value for key, value in experiment.items() if key not in others}
     entry = CATALOGUE[figure]
     x = None
@@ -250,6 +262,9 @@ def experiment_for(experiment: Mapping[str, Any], figure: str) -> dict[str, Any]
     if entry.drawn_from == "claims":
         mine |= {key: experiment[key] for key in ("epochs", "fig3")}
         mine["figures"] = {name: experiment["figures"][name] for name in CLAIMED_FIGURES}
+    if figure in COMPARISONS:
+        compared = experiment["transferability"][COMPARISONS[figure]]
+        mine |= {"transferability": compared, "labels": compared["labels"], "bands": experiment["bands"]}
     if x == "epsilon" or entry.drawn_from in ("robustness", "attacked"):
         mine["epsilon"] = experiment["epsilon"]
         mine["labels"] = {**experiment["epsilon"]["labels"], **experiment["labels"]}

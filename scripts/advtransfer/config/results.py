@@ -84,6 +84,18 @@ RESULTS = (
         },
     ),
     Result(
+        "results/references/{recipe}/{source}/{target}/n{images}_seed{seed}.safetensors",
+        "A reference network: trained from scratch on images of the target, in the architecture of a source. Metadata as of a source, and its "
+        "accuracies.",
+        _NETWORK,
+    ),
+    Result(
+        "results/transferability/{comparison}/{protocol}/{source}/{target}/n{images}/seeds{first}-{last}.parquet",
+        "A source compared with the reference networks of a target: a row for each seed. Comparison `networks` is of the experiment's own sources, "
+        "`controlled` of those trained on mixtures. S is the source, T the reference network; D_ST is the change that S's attack makes in T's output.",
+        columns.TRANSFERABILITY_ROWS,
+    ),
+    Result(
         "results/transferability/synthetic/seed{seed}.parquet",
         "One draw of the synthetic experiment of transferability: a row for each perturbation and attack. S is the perturbed source network, "
         "T the target network; D_ST is the change that S's attack makes in T's output.",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from advtransfer.artefacts import PROVENANCE, damage_named, differing, hash_of, made_of, statement
-from advtransfer.config import inputs, robustness_bound
+from advtransfer.config import inputs, robustness_bound, transferability
 from advtransfer.config.catalogue import CATALOGUE, DRAWN, Entry
 from advtransfer.config.claims import CLAIMS
 from advtransfer.config.grid import all_targets, row_files, transfer_inputs, transfer_settings
@@ -92,8 +92,9 @@ def recipes(
     counts: Mapping[str, Mapping[str, int]],
 ) -> Iterator[tuple[str, Recipe]]:
     """Each artefact that the experiment may have, and what makes it."""
+    yield from _sources_and_targets(config, experiment)
+    yield from _subsets(config, experiment)
     if experiment["rows"] is None:
-        yield from _sources_and_targets(config, experiment)
         yield from _fine_tuned(config, experiment)
     else:
         name = Path(experiment["rows"]).stem
@@ -108,6 +109,7 @@ def recipes(
         seed = int(Path(file).stem.removeprefix("seed"))
         yield file, Recipe(resolve_synthetic(config, seed), ("transferability_synthetic.py",))
     yield from _attacked(config, experiment)
+    yield from _compared(config, experiment)
     yield from _tables(config, experiment, inspection, counts)
     yield from _figures(config, experiment, inspection)
 
@@ -185,8 +187,13 @@ def _all_of(files: Iterable[str]) -> dict[str, str]:
 
 
 def _sources_and_targets(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
-    targets = dict.fromkeys(all_targets(experiment))
-    for source in experiment_sources(experiment):
+    own = experiment["rows"] is None
+    sources = dict.fromkeys(experiment_sources(experiment) if own else [])
+    targets = dict.fromkeys(all_targets(experiment) if own else [])
+    for settings in filter(None, experiment["transferability"].values()):
+        sources |= dict.fromkeys(settings["sources"])
+        targets |= dict.fromkeys(settings["sizes"])
+    for source in sources:
         entry, file = config["sources"][source], f"results/sources/{source}.safetensors"
         if entry["kind"] == "train":
             targets[entry["dataset"]] = None
@@ -204,18 +211,32 @@ def _sources_and_targets(config: Mapping[str, Any], experiment: Mapping[str, Any
             used["dataset"] = f"results/targets/{test_data}.safetensors"
         settings = {"name": source, "settings": resolve_robustness(config, source)}
         yield f"results/robustness/{source}.parquet", Recipe(settings, ("robustness.py",), used)
+    for target in list(targets):
+        targets |= dict.fromkeys(inputs.mixed(config, target))
     for target in targets:
         entry = config["targets"][target]
+        if entry["kind"] == "mixture":
+            recipe = Recipe(resolve_target(entry), ("mixture.py",), inputs.mixed(config, target))
+            yield f"results/targets/{target}.safetensors", recipe
+            continue
         code = ("target.py", f"advtransfer/targets/{entry['kind']}.py")
         listed = functools.partial(lambda target: {"files": inputs.target_files(config, target)}, target)
         yield f"results/targets/{target}.safetensors", Recipe(resolve_target(entry), code, others=listed)
 
 
+def _subsets(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
+    drawn: set[tuple[str, int]] = set()
+    if experiment["rows"] is None:
+        for target, own in all_targets(experiment).items():
+            drawn |= {(target, images) for images, _ in experiment["sizes"][own]}
+    for settings in filter(None, experiment["transferability"].values()):
+        drawn |= set(settings["sizes"].items()) | set(settings["reference_sizes"].items())
+    for target, images in sorted(drawn):
+        settings, used = {"images": images, "seeds": config["seeds"]}, transfer_inputs("", target, images)
+        yield used["subset"], Recipe(settings, ("subset.py",), {"target": used["target"]})
+
+
 def _fine_tuned(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
-    for target, own in all_targets(experiment).items():
-        for images, _ in experiment["sizes"][own]:
-            settings, used = {"images": images, "seeds": config["seeds"]}, transfer_inputs("", target, images)
-            yield used["subset"], Recipe(settings, ("subset.py",), {"target": used["target"]})
     for file, (settings, used) in transfer_settings(experiment, row_recipe(config, experiment)).items():
         yield file, Recipe(settings, ("transfer.py",), used)
 
@@ -259,14 +280,50 @@ def _attacked(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Itera
         protocol = experiment["robustness_bound"]["protocol"]
         models, used = job.models(protocol), transfer_inputs(job.source, job.target, job.images)
         for seed, model in models.items():
-            settings = {
-                **{"protocol": protocol, "source": job.source, "target": job.target, "blocks": job.blocks},
-                **{"images": job.images, "seeds": [seed]},
-                "settings": resolve_protocol(config, protocol, job.images),
-            }
-            yield model, Recipe(settings, ("transfer.py",), used)
+            yield model, _kept(config, protocol, job.source, job.target, job.images, seed, job.blocks)
         read = {"target": used["target"], **{str(seed): model for seed, model in models.items()}}
         yield file, Recipe(robustness_bound.row_settings(experiment, job), ("robustness_bound_rows.py",), read)
+
+
+def _compared(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
+    """Of both comparisons of transferability: rows and what they are made of, but for linear probes that `_attacked` has."""
+    known = {file for file, _ in _attacked(config, experiment)}
+    for comparison, settings in experiment["transferability"].items():
+        for file, job in transferability.compared(experiment, comparison):
+            probes, references = job.probes(settings["protocol"]), job.references(settings)
+            used = transfer_inputs(job.source, job.target, job.images)
+            read = {"source": used["source"], "target": used["target"]}
+            for seed, probe, reference in zip(job.seeds, probes, references, strict=True):
+                if probe not in known:
+                    yield probe, _kept(config, settings["protocol"], job.source, job.target, job.images, seed)
+                images = settings["reference_sizes"][job.target]
+                if reference not in known:
+                    told = {**transferability.resolve_recipe(config, settings["recipe"], seed), "images": images}
+                    yield (
+                        reference,
+                        Recipe(told, ("reference_network.py",), transfer_inputs(settings["like"], job.target, images)),
+                    )
+                known |= {probe, reference}
+                read |= {f"probe {seed}": probe, f"reference {seed}": reference}
+            yield file, Recipe(transferability.row_settings(experiment, job), ("transferability_rows.py",), read)
+
+
+def _kept(
+    config: Mapping[str, Any], protocol: str, source: str, target: str, images: int, seed: int, blocks: int = 0
+) -> Recipe:
+    """What makes a single kept network."""
+    settings = {
+        **{
+            "protocol": protocol,
+            "source": source,
+            "target": target,
+            "blocks": blocks,
+            "images": images,
+            "seeds": [seed],
+        },
+        "settings": resolve_protocol(config, protocol, images),
+    }
+    return Recipe(settings, ("transfer.py",), transfer_inputs(source, target, images))
 
 
 def _tables(
@@ -329,6 +386,10 @@ def _table(
     if entry.drawn_from == "claims_compared":
         used = {"published": inputs.AUDIT, "experiment": f"results/tables/{experiment['name']}/claims.csv"}
         return Recipe(None, ("claims_compared.py",), used)
+    if name in transferability.COMPARISONS:
+        settings = {"tabulate": entry.tabulate, "bands": experiment["bands"]}
+        rows = functools.partial(_all_of, transferability.row_files(experiment, name))
+        return Recipe(settings, table_code("transferability.py", name), others=rows)
     if entry.drawn_from == "architecture":
         settings = {
             "source": resolve_source(config["sources"][experiment["sources"]["natural"]]),

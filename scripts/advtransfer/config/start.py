@@ -48,7 +48,7 @@ def choose(
         name = config["experiment"]
         shrunk = shrunk_targets(config)
         config["targets"].update(shrunk)
-        targets = [*config["experiments"][name]["targets"], *shrunk]
+        targets = inputs.planned_targets(config, shrunk)
         counts = {target: inputs.counts_of(config, target, cache) for target in targets}
         experiment = resolve_experiment(config, counts, inputs.published_rows(config))
         inspection = resolve_inspection(config, experiment, counts)

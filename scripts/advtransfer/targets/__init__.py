@@ -1,4 +1,5 @@
 """One module for each kind of target; each has build(settings, downloads, place), which returns a Dataset.
+A mixture is built of other targets, and gets these in place of downloads.
 
 settings: the target's entry in the configuration. downloads: the folder in which fetched archives are kept.
 place: where the entry stands ("config.yaml: target 'leaves'"), which begins every error message.

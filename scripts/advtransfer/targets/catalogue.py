@@ -47,5 +47,9 @@ PAPER_TARGETS = {
 
 
 def data_set_of(target: Mapping[str, Any]) -> DataSet:
-    """The data set of a target's entry in the configuration, of any kind but `image_folder`."""
+    """The data set of a target's entry in the configuration, of any kind but `image_folder`; a mixture counts as coloured."""
+    if target["kind"] == "mixture":
+        classes = sum(map(len, target["parts"].values()))
+        train, test = (classes * target[f"{part}_per_class"] for part in ("train", "test"))
+        return DataSet(train, test, classes, (3, target["pixels"], target["pixels"]))
     return TORCHVISION[target["dataset"]] if target["kind"] == "torchvision" else INSTALLED[target["kind"]]

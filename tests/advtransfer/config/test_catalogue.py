@@ -28,7 +28,7 @@ def test_an_entry_is_complete(name):
 
 
 def test_every_drawing_module_is_registered():
-    shared = {"__init__", "axes", "footer", "layout", "networks", "style"}
+    shared = {"__init__", "axes", "footer", "layout", "networks", "sources", "style"}
     files = {file.stem for file in (PROJECT / "scripts/figures").glob("*.py")}
     assert files - shared == set(DRAWN)
 

@@ -29,18 +29,21 @@ def test_every_artefact_of_an_experiment_has_one_recipe(chosen, tmp_path, monkey
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
     files = [file for file, _ in stale.recipes(config, experiment, inspection, counts)]
+    assert len(files) == len(set(files))
     folders = {file.split("/")[1] for file in files if file.startswith("results/")}
     drawn = [file for file in files if file.startswith("figures/")]
     if experiment["rows"] is None:
         everything = {"sources", "targets", "subsets", "transfer", "models", "features", "influence", "influence_all"}
         everything |= {"influence_cut"}
-        assert folders == everything | {"robustness", "robustness_bound", "tables", "transferability"}
+        assert folders == everything | {"robustness", "robustness_bound", "tables", "transferability", "references"}
         shown = {f"figures/{name}.png" for name in DRAWN}
         # Nothing is beside it: the claims were not tested on the paper's logs.
         absent = {"claims_compared"} | (set() if experiment["name"] == "demo" else {"source_robustness", "resolution"})
         assert set(drawn) == shown - {f"figures/{name}.png" for name in absent}
     else:
-        assert folders == {"published", "tables", "transferability"}
+        # What the controlled setting of transferability is made of, which any experiment can have.
+        controlled = {"sources", "targets", "subsets", "models", "references", "robustness"}
+        assert folders == {"published", "tables", "transferability"} | controlled
         assert "figures/fig2.png" in drawn
 
 

@@ -49,7 +49,12 @@ def test_settings_that_do_not_fit_into_a_command():
     config = read_config()
     config["protocols"]["demo"]["epochs"] = [{"epochs": 1000, "evaluate_every": 1}]
     config["experiments"]["demo"] |= {"images": list(range(100, 200)), "epsilon": {}, "resolution": {"pixels": [5]}}
-    config["experiments"]["demo"] |= {"influence": {}, "visualisation": {}, "robustness_bound": {}}
+    config["experiments"]["demo"] |= {
+        "influence": {},
+        "visualisation": {},
+        "robustness_bound": {},
+        "transferability": {},
+    }
     assert "its settings take" in finding(config)
     assert "Use fewer sources, sizes or epochs to evaluate" in finding(config)
 
