@@ -24,7 +24,13 @@ from advtransfer.errors import InputError
 CLAIMS, SCHEMA = "resources/claims.yaml", "resources/claims.schema.yaml"
 VERDICTS = ("holds", "mostly", "mixed", "does not hold", "not testable")
 # Tables of an experiment that claims are tested on, entries of the catalogue; and that of the published accuracies of its sources.
-TABLES = ("fig8_summary", "robustness_bound_summary", "robustness_bound", "transferability_synthetic")
+TABLES = (
+    "fig8_summary",
+    "robustness_bound_summary",
+    "robustness_bound",
+    "transferability",
+    "transferability_synthetic",
+)
 SOURCES = "sources"
 # Figures whose models claims are tested on.
 FIGURES = ("fig2", "fig3", "fig4", "fig5", "fig10")
