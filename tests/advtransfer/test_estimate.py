@@ -57,13 +57,13 @@ def test_published_rows_are_no_jobs(tmp_path, monkeypatch):
 
 def test_existing_rows_are_done(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    file = tmp_path / "results/transfer/demo/mini_l2/digits/blocks3_n50/seeds10-19.parquet"
+    file = tmp_path / "results/transfer/demo/mini_l2/digits/blocks3_n50/seeds0-19.parquet"
     file.parent.mkdir(parents=True)
     file.write_text("")
     jobs, _ = planned("demo")
     assert len(jobs) == len(transfer_jobs(resolved(read_config(), "demo")))
     assert [(j.source, j.target, j.blocks, j.images, j.seeds) for j in jobs if j.done] == [
-        ("mini_l2", "digits", 3, 50, 10)
+        ("mini_l2", "digits", 3, 50, 20)
     ]
 
 

@@ -1,5 +1,6 @@
 """The fine-tuning engine against a plain loop written from the protocol, and its promises."""
 
+import copy
 import re
 from functools import partial
 from modulefinder import ModuleFinder
@@ -242,7 +243,7 @@ def test_out_of_memory_at_a_training_batch_is_passed_on(source, dataset, monkeyp
 
 @pytest.mark.parametrize("kernel", [1, 3])
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("size", [7, 8])
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 8])
 def test_convolutions_as_matrix_products(kernel, stride, size):
     generator = torch.Generator().manual_seed(0)
     conv = nn.Conv2d(6, 5, kernel, stride=stride, padding=kernel // 2, bias=False).double()
@@ -256,6 +257,22 @@ def test_convolutions_as_matrix_products(kernel, stride, size):
         strict=True,
     ):
         assert torch.allclose(one, other)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("momentum", [0.1, None])
+@pytest.mark.parametrize("size", [1, 2])
+def test_batch_norm_as_of_a_matrix(size, momentum, training):
+    generator = torch.Generator().manual_seed(0)
+    plain = nn.BatchNorm2d(5, momentum=momentum).double().train(training)
+    other = copy.deepcopy(plain)
+    for _ in range(2):  # running statistics too
+        x = torch.randn(7, 5, size, size, dtype=torch.float64, generator=generator, requires_grad=True)
+        expected, out = plain(x), activations.normalise(other, x)
+        assert torch.allclose(out, expected)
+        assert torch.allclose(*(torch.autograd.grad((y**3).sum(), x)[0] for y in (out, expected)))
+    for name, tensor in plain.state_dict().items():
+        assert torch.allclose(other.state_dict()[name], tensor), name
 
 
 def test_bf16_is_close_and_not_the_same(source, dataset):
