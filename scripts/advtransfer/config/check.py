@@ -16,6 +16,7 @@ from jsonschema.validators import extend
 
 from advtransfer.config.catalogue import DRAWN, FROM_ROWS, ROLES
 from advtransfer.config.files import LOADER
+from advtransfer.config.mitigation import check_mitigation
 from advtransfer.config.values import (
     MOST_VALUES,
     SMALLEST_EPSILON,
@@ -100,6 +101,7 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
                 f"config: protocols.{name}.views: found {protocol['views']}, but fixed views need an augmentation, and frozen "
                 "layers that do not adapt. Set 'augmentation: paper' and 'batch_norm: frozen' or 'target', or remove 'views'."
             )
+        check_mitigation(protocol, f"protocols.{name}")
     for name, source in config["sources"].items():
         if source["kind"] == "train":
             require_known(source["dataset"], config["targets"], f"sources.{name}.dataset", "target")

@@ -9,6 +9,7 @@ from typing import Any
 
 from advtransfer.config.catalogue import CATALOGUE, FROM_ROWS, Selection
 from advtransfer.config.grid import all_targets, models_of, shrunk_names
+from advtransfer.config.mitigation import with_mitigation
 from advtransfer.config.resolution import resolve_resolution
 from advtransfer.config.robustness_bound import resolve_robustness_bound
 from advtransfer.config.transferability import COMPARISONS, resolve_controlled, resolve_networks
@@ -310,8 +311,8 @@ def evaluated_epochs(epochs: int, evaluate_every: int) -> list[int]:
 
 
 def resolve_protocol(config: Mapping[str, Any], name: str, images: int) -> dict[str, Any]:
-    """The training recipe at one number of images: the protocol with its epochs worked out."""
-    protocol = dict(config["protocols"][name])
+    """The training recipe at one number of images: the protocol with its epochs and its mitigation worked out."""
+    protocol = with_mitigation(config["protocols"][name])
     step = step_at(protocol["epochs"], images)
     return {
         **protocol,

@@ -16,6 +16,7 @@ from advtransfer.config import inputs, robustness_bound, transferability
 from advtransfer.config.catalogue import CATALOGUE, DRAWN, Entry
 from advtransfer.config.grid import all_targets, row_files, transfer_inputs, transfer_settings
 from advtransfer.config.inspection import ROLES, model_file
+from advtransfer.config.mitigation import transfer_code
 from advtransfer.config.resolve import (
     experiment_for,
     experiment_sources,
@@ -118,7 +119,8 @@ def row_recipe(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> dict
         return None
     sizes = {images for pairs in experiment["sizes"].values() for images, _ in pairs}
     protocols = {str(images): resolve_protocol(config, experiment["protocol"], images) for images in sorted(sizes)}
-    return {"seeds": config["seeds"], "protocols": protocols, "code": code_of("transfer.py")}
+    code = transfer_code(next(iter(protocols.values())))
+    return {"seeds": config["seeds"], "protocols": protocols, "code": code_of(*code)}
 
 
 def checkpoint_hash(config: Mapping[str, Any], source: str) -> str:
@@ -211,7 +213,7 @@ def _subsets(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterat
 
 def _fine_tuned(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
     for file, (settings, used) in transfer_settings(experiment, row_recipe(config, experiment)).items():
-        yield file, Recipe(settings, ("transfer.py",), used)
+        yield file, Recipe(settings, transfer_code(settings["settings"]), used)
 
 
 def _looked_into(
@@ -227,7 +229,7 @@ def _looked_into(
                 "settings": resolve_protocol(config, protocol, images),
             }
             used = transfer_inputs(source, target, images)
-            yield model_file(protocol, part, role), Recipe(settings, ("transfer.py",), used)
+            yield model_file(protocol, part, role), Recipe(settings, transfer_code(settings["settings"]), used)
     part = inspection["influence"]
     for role in ROLES:
         model, features = (model_file(protocol, part, role, f"results/{name}") for name in ("models", "features"))
@@ -292,7 +294,7 @@ def _kept(
         },
         "settings": resolve_protocol(config, protocol, images),
     }
-    return Recipe(settings, ("transfer.py",), transfer_inputs(source, target, images))
+    return Recipe(settings, transfer_code(settings["settings"]), transfer_inputs(source, target, images))
 
 
 def _tables(
