@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from advtransfer.config import (
     inputs,
+    nonrobustness,
     outputs,
     resolve,
     robustness_bound,

@@ -17,6 +17,7 @@ from jsonschema.validators import extend
 from advtransfer.config.catalogue import DRAWN, FROM_ROWS, ROLES
 from advtransfer.config.files import LOADER
 from advtransfer.config.mitigation import check_mitigation
+from advtransfer.config.nonrobustness import check_nonrobustness
 from advtransfer.config.values import (
     MOST_VALUES,
     SMALLEST_EPSILON,
@@ -138,6 +139,10 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
     for name, experiment in config["experiments"].items():
         own = experiment.get("robustness_bound", {})
         _check_robustness_bound({**config["robustness_bound"], **own}, config, f"experiments.{name}.robustness_bound")
+    check_nonrobustness(config["nonrobustness"], config, "nonrobustness")
+    for name, experiment in config["experiments"].items():
+        own = experiment.get("nonrobustness", {})
+        check_nonrobustness({**config["nonrobustness"], **own}, config, f"experiments.{name}.nonrobustness")
 
 
 def _check_downloads(config: Mapping[str, Any]) -> None:

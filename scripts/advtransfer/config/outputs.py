@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from advtransfer.config import nonrobustness
 from advtransfer.config.catalogue import CATALOGUE, CATEGORIES, Entry
 from advtransfer.config.grid import transfer_jobs
 from advtransfer.config.inputs import PART_OF, known_sources, lacking
@@ -42,6 +43,10 @@ def needs(
     if entry.drawn_from == "attacked":
         networks = sum(len(job.seeds) for _, job in attacked(experiment))
         return f"{networks} networks, each on {experiment['robustness_bound']['test_images']:,} attacked images"
+    if entry.drawn_from == "arms":
+        jobs = nonrobustness.attacked(experiment, *nonrobustness.FIGURES[entry.name])
+        networks = sum(len(job.seeds) for _, job in jobs)
+        return f"{networks} networks, each on {experiment['nonrobustness']['test_images']:,} attacked images"
     if entry.name in COMPARISONS:
         jobs = [job for _, job in compared(experiment, COMPARISONS[entry.name])]
         settings = experiment["transferability"][COMPARISONS[entry.name]]

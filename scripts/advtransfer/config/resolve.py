@@ -10,6 +10,7 @@ from typing import Any
 from advtransfer.config.catalogue import CATALOGUE, FROM_ROWS, Selection
 from advtransfer.config.grid import all_targets, models_of, shrunk_names
 from advtransfer.config.mitigation import with_mitigation
+from advtransfer.config.nonrobustness import resolve_nonrobustness
 from advtransfer.config.resolution import resolve_resolution
 from advtransfer.config.robustness_bound import resolve_robustness_bound
 from advtransfer.config.transferability import COMPARISONS, resolve_controlled, resolve_networks
@@ -89,7 +90,8 @@ def resolve_experiment(config: Mapping[str, Any], counts: Mapping[str, Mapping[s
             **{target: config["targets"][target].get("label", target) for target in settings["sizes"]},
         }
     bound = resolve_robustness_bound(config, resolved, sources)
-    return {**resolved, "robustness_bound": bound, "transferability": comparisons}
+    arms = resolve_nonrobustness(config, resolved)
+    return {**resolved, "robustness_bound": bound, "transferability": comparisons, "nonrobustness": arms}
 
 
 def _resolve_cell_seeds(
@@ -243,7 +245,8 @@ def resolve_selection(
 
 def experiment_for(experiment: Mapping[str, Any], figure: str) -> dict[str, Any]:
     """The resolved experiment without what only other figures show, so that a figure is redrawn for its own settings."""
-    others = ("epochs", "fig3", "epsilon", "resolution", "figures", "bands", "robustness_bound", "transferability")
+    others = ("epochs", "fig3", "epsilon", "resolution", "figures", "bands")
+    others += ("robustness_bound", "transferability", "nonrobustness")
     mine = {key: value for key, value in experiment.items() if key not in others}
     entry = CATALOGUE[figure]
     x = None
@@ -257,6 +260,8 @@ def experiment_for(experiment: Mapping[str, Any], figure: str) -> dict[str, Any]
         mine["resolution"] = experiment["resolution"]
     if entry.drawn_from == "attacked":
         mine |= {"robustness_bound": experiment["robustness_bound"], "bands": experiment["bands"]}
+    if entry.drawn_from == "arms":
+        mine |= {"nonrobustness": experiment["nonrobustness"], "bands": experiment["bands"]}
     if figure in COMPARISONS:
         compared = experiment["transferability"][COMPARISONS[figure]]
         mine |= {"transferability": compared, "labels": compared["labels"], "bands": experiment["bands"]}

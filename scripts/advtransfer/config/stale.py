@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from advtransfer.artefacts import PROVENANCE, damage_named, differing, hash_of, made_of, statement
-from advtransfer.config import inputs, robustness_bound, transferability
+from advtransfer.config import inputs, nonrobustness, robustness_bound, transferability
 from advtransfer.config.catalogue import CATALOGUE, DRAWN, Entry
 from advtransfer.config.grid import all_targets, row_files, transfer_inputs, transfer_settings
 from advtransfer.config.inspection import ROLES, model_file
@@ -90,7 +90,20 @@ def recipes(
     inspection: Mapping[str, Any] | None,
     counts: Mapping[str, Mapping[str, int]],
 ) -> Iterator[tuple[str, Recipe]]:
-    """Each artefact that the experiment may have, and what makes it."""
+    """Each artefact that the experiment may have, and what makes it; a network that several figures share once."""
+    told: set[str] = set()
+    for file, recipe in _recipes(config, experiment, inspection, counts):
+        if file not in told:
+            told.add(file)
+            yield file, recipe
+
+
+def _recipes(
+    config: Mapping[str, Any],
+    experiment: Mapping[str, Any],
+    inspection: Mapping[str, Any] | None,
+    counts: Mapping[str, Mapping[str, int]],
+) -> Iterator[tuple[str, Recipe]]:
     yield from _sources_and_targets(config, experiment)
     yield from _subsets(config, experiment)
     if experiment["rows"] is None:
@@ -109,6 +122,7 @@ def recipes(
         yield file, Recipe(resolve_synthetic(config, seed), ("transferability_synthetic.py",))
     yield from _attacked(config, experiment)
     yield from _compared(config, experiment)
+    yield from _arms(config, experiment)
     yield from _tables(config, experiment, inspection, counts)
     yield from _figures(config, experiment, inspection)
 
@@ -257,26 +271,37 @@ def _attacked(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Itera
 
 
 def _compared(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
-    """Of both comparisons of transferability: rows and what they are made of, but for linear probes that `_attacked` has."""
-    known = {file for file, _ in _attacked(config, experiment)}
+    """Of both comparisons of transferability: rows and what they are made of."""
     for comparison, settings in experiment["transferability"].items():
         for file, job in transferability.compared(experiment, comparison):
             probes, references = job.probes(settings["protocol"]), job.references(settings)
             used = transfer_inputs(job.source, job.target, job.images)
             read = {"source": used["source"], "target": used["target"]}
             for seed, probe, reference in zip(job.seeds, probes, references, strict=True):
-                if probe not in known:
-                    yield probe, _kept(config, settings["protocol"], job.source, job.target, job.images, seed)
+                yield probe, _kept(config, settings["protocol"], job.source, job.target, job.images, seed)
                 images = settings["reference_sizes"][job.target]
-                if reference not in known:
-                    told = {**transferability.resolve_recipe(config, settings["recipe"], seed), "images": images}
-                    yield (
-                        reference,
-                        Recipe(told, ("reference_network.py",), transfer_inputs(settings["like"], job.target, images)),
-                    )
-                known |= {probe, reference}
+                yield reference, _reference(config, settings["recipe"], settings["like"], job.target, images, seed)
                 read |= {f"probe {seed}": probe, f"reference {seed}": reference}
             yield file, Recipe(transferability.row_settings(experiment, job), ("transferability_rows.py",), read)
+
+
+def _arms(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
+    """Of the study of non-robustness: rows, and the networks that they are made of."""
+    for file, job in nonrobustness.attacked(experiment):
+        used = transfer_inputs(job.source, job.target, job.images)
+        for seed, model in job.models().items():
+            if job.part == "standard":
+                yield model, _reference(config, job.way, job.source, job.target, job.images, seed)
+            else:
+                yield model, _kept(config, job.way, job.source, job.target, job.images, seed, job.blocks)
+        read = {"target": used["target"], **{str(seed): model for seed, model in job.models().items()}}
+        yield file, Recipe(nonrobustness.row_settings(experiment, job), ("nonrobustness_rows.py",), read)
+
+
+def _reference(config: Mapping[str, Any], recipe: str, like: str, target: str, images: int, seed: int) -> Recipe:
+    """What makes a reference network."""
+    told = {**transferability.resolve_recipe(config, recipe, seed), "images": images}
+    return Recipe(told, ("reference_network.py",), transfer_inputs(like, target, images))
 
 
 def _kept(
@@ -341,6 +366,10 @@ def _table(
         settings = {"tabulate": entry.tabulate, "bands": experiment["bands"]}
         rows = functools.partial(_all_of, robustness_bound.row_files(experiment))
         return Recipe(settings, table_code("robustness_bound.py", name), others=rows)
+    if entry.drawn_from == "arms":
+        settings = {"tabulate": entry.tabulate, "bands": experiment["bands"]}
+        rows = functools.partial(_all_of, nonrobustness.row_files(experiment, name))
+        return Recipe(settings, table_code("nonrobustness.py", name), others=rows)
     if name in transferability.COMPARISONS:
         settings = {"tabulate": entry.tabulate, "bands": experiment["bands"]}
         rows = functools.partial(_all_of, transferability.row_files(experiment, name))
