@@ -76,7 +76,7 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     groups = [cells] if len(targets) == 1 else [cells[i : i + len(targets)] for i in range(0, len(cells), len(targets))]
     placed = [place_panels(width, len(group), columns) for group in groups]
     rows = [
-        (OVER + 0.02, HIGH, UNDER + (NAME if any(kind[2] for kind, _ in group) else 0.02))
+        (OVER, HIGH, UNDER + (NAME if any(kind[2] for kind, _ in group) else 0.02))
         for group, places in zip(groups, placed, strict=True)
         for _ in range(places[-1].row + 1)
     ]
