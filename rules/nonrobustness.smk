@@ -37,6 +37,40 @@ rule nonrobustness_rows:
         f"{LOGGED}"
 
 
+# Layers of a target's networks compared, and universal perturbations: rows for each seed.
+rule nonrobustness_features:
+    input:
+        models=lambda wildcards: nonrobustness.compared_models(
+            nonrobustness.compared_by(EXPERIMENT, dict(wildcards.items()))
+        ),
+        target="results/targets/{target}.safetensors",
+        subset="results/subsets/{target}/n{images}.parquet",
+    output:
+        nonrobustness.FEATURES_ROWS,
+    log:
+        "results/logs/nonrobustness_features/{way}/{source}/{target}/n{images}/seeds{first}-{last}.log",
+    wildcard_constraints:
+        way=any_of(config["protocols"]),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+    params:
+        settings=lambda wildcards: as_json(
+            nonrobustness.feature_settings(
+                EXPERIMENT,
+                nonrobustness.compared_by(EXPERIMENT, dict(wildcards.items())),
+            )
+        ),
+        code=code_of("nonrobustness_features.py"),
+    shell:
+        "python scripts/nonrobustness_features.py --settings {params.settings:q} --threads {threads}"
+        " --models {input.models:q} --target-file {input.target:q} --subset-file {input.subset:q}"
+        " --code {params.code:q} --output {output:q}"
+        f"{LOGGED}"
+
+
 rule nonrobustness:
     input:
         lambda wildcards: nonrobustness.row_files(EXPERIMENT, wildcards.figure),
@@ -46,7 +80,7 @@ rule nonrobustness:
     log:
         "results/logs/tables/{experiment}/{figure}.log",
     wildcard_constraints:
-        figure=any_of(nonrobustness.FIGURES),
+        figure=any_of([*nonrobustness.FIGURES, nonrobustness.FEATURES]),
     conda:
         "../envs/figures.yaml"
     params:

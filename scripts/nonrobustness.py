@@ -6,7 +6,6 @@ from pkgutil import resolve_name
 from advtransfer.artefacts import content_hash, hash_of, made_of, save_table
 from advtransfer.command_line import command_line
 from advtransfer.tables.intervals import BANDS
-from advtransfer.tables.nonrobustness import read_rows
 
 
 def main() -> None:
@@ -18,7 +17,10 @@ def main() -> None:
     parser.add_argument("--code", required=True, help="hash of the code, kept in the artefact")
     parser.add_argument("--output", required=True, help="table to write (.csv)")
     arguments = parser.parse_args()
-    table = resolve_name(f"advtransfer.tables.{arguments.tabulate}")(read_rows(arguments.files), arguments.bands)
+    module, tabulate = arguments.tabulate.split(".")
+    # By name: the module that makes the table is part of its code (`code_of_table`).
+    tables = resolve_name(f"advtransfer.tables.{module}")
+    table = getattr(tables, tabulate)(tables.read_rows(arguments.files), arguments.bands)
     provenance = made_of(
         {"tabulate": arguments.tabulate, "bands": arguments.bands},
         arguments.code,

@@ -8,7 +8,13 @@ import pandas as pd
 
 import experiments
 from advtransfer.artefacts import save_table
-from advtransfer.config.columns import BOUND_ROWS, NONROBUSTNESS_ROWS, SYNTHETIC_MEANS, TRANSFERABILITY_ROWS
+from advtransfer.config.columns import (
+    BOUND_ROWS,
+    NONROBUSTNESS_FEATURES,
+    NONROBUSTNESS_ROWS,
+    SYNTHETIC_MEANS,
+    TRANSFERABILITY_ROWS,
+)
 from advtransfer.tables.accuracy import ROW_COLUMNS, compare
 from advtransfer.tables.nonrobustness import nonrobustness as tabulate_arms
 from advtransfer.tables.resolution import resolution as tabulate_resolution
@@ -29,6 +35,7 @@ from figures import (
     fig10,
     networks,
     nonrobustness,
+    nonrobustness_features,
     resolution,
     robustness_bound,
     style,
@@ -353,7 +360,27 @@ def arms(seeds=3, curve=False, autoattack=0, **choices):
     return tabulate_arms(arms_rows(experiment, seeds, curve, autoattack), "t"), experiment
 
 
+def likenesses(targets=("leaves", "stones"), side=6):
+    """A table of `nonrobustness_features` and its experiment."""
+    lines = []
+    for index, target in enumerate(targets):
+        for first, second in nonrobustness_features.PAIRS:
+            for layer in range(5):
+                for quantity, value in (("cca", 0.9 - 0.1 * layer), ("cca_shuffled", 0.3)):
+                    lines.append([target, quantity, first, second, layer, value, value - 0.05, value + 0.05, 3])
+        for first in nonrobustness_features.PERTURBATIONS:
+            for second in nonrobustness_features.NETWORKS:
+                lines.append([target, "changed", first, second, 0, 0.1 + 0.2 * index, 0.05, 0.5, 3])
+            for place in range(3 * side * side):
+                lines.append([target, "pixel", first, "", place, (-1) ** place * 8 / 255, np.nan, np.nan, 1])
+    experiment = arms_experiment(targets)
+    features = {"images": 500, "variance": 0.99, "epsilon": 8 / 255, "steps": 50, "draws": 5}
+    experiment["nonrobustness"] |= {"features": features, "robust": "l2"}
+    return pd.DataFrame(lines, columns=list(NONROBUSTNESS_FEATURES)), experiment
+
+
 OF_STUDIES = {
+    "nonrobustness_features": lambda folder: nonrobustness_features.draw(*likenesses()),
     "nonrobustness": lambda folder: nonrobustness.draw(*arms()),
     "fig2_robust": lambda folder: fig2_robust.draw(*arms(curve=True)),
     "transferability": lambda folder: transferability.draw(*compared(["plain", "l2", "small"], ["leaves", "stones"])),

@@ -331,6 +331,17 @@ _ENTRIES = (
         endings=("pdf", "png", "csv"),
     ),
     Entry(
+        "nonrobustness_features",
+        ZHANG,
+        "",
+        "How alike layers are before and after fine-tuning; perturbations that move all networks",
+        "robustness",
+        "arms",
+        "nonrobustness_features.nonrobustness_features",
+        columns=columns.NONROBUSTNESS_FEATURES,
+        endings=("pdf", "png", "csv"),
+    ),
+    Entry(
         "table1",
         MAIN,
         "Table 1",

@@ -142,7 +142,9 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
     check_nonrobustness(config["nonrobustness"], config, "nonrobustness")
     for name, experiment in config["experiments"].items():
         own = experiment.get("nonrobustness", {})
-        check_nonrobustness({**config["nonrobustness"], **own}, config, f"experiments.{name}.nonrobustness")
+        features = {**config["nonrobustness"]["features"], **own.get("features", {})}
+        whole = {**config["nonrobustness"], **own, "features": features}
+        check_nonrobustness(whole, config, f"experiments.{name}.nonrobustness")
 
 
 def _check_downloads(config: Mapping[str, Any]) -> None:

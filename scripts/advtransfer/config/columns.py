@@ -275,6 +275,23 @@ NONROBUSTNESS = {
     "attacked_networks": "networks that were attacked; more where some have no decline ratio",
     "test_images": "attacked test images of each",
 }
+NONROBUSTNESS_FEATURES_ROWS = {
+    "target": "the target data set",
+    "quantity": '"cca", mean canonical correlation of a layer of two networks; "cca_shuffled", with the images of one in another order; '
+    '"changed", the share of test images whose class a perturbation changes; "pixel" of a perturbation, pixel units [0, 1]',
+    "seed": "of the fine-tuned networks",
+    "first": 'a network; the one whose features the perturbation moves, or "random" for random signs',
+    "second": "the network that it is compared with, or that is perturbed; empty for a pixel",
+    "place": "of CCA the layer: 0 after the stem, then the stages; of a pixel its place, by colour, row and column",
+    "value": "a share or correlation from 0 to 1, or a pixel's value",
+}
+NONROBUSTNESS_FEATURES = {
+    **{name: words for name, words in NONROBUSTNESS_FEATURES_ROWS.items() if name not in ("seed", "value")},
+    "mean": "over seeds; of a pixel the first seed's value",
+    "low": "lower end of the 95% interval over seeds; empty for a single one",
+    "high": "upper end of that interval",
+    "seeds": "behind the mean",
+}
 TABLE1 = {"hyper_parameter": "in words", "value": "of the experiment's protocol"}
 TABLE2 = {
     "images": "training images",

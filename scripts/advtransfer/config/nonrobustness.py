@@ -16,6 +16,8 @@ fine-tuned from the natural source with discrepancy mitigation (`config.mitigati
     autoattack_images  int, of these, that AutoAttack tries as well; 0 for none
     shown              float, the radius of AutoAttack and of panels that show one
     attack             {"norm", "epsilons": [radius, ...], ascending and without 0, "steps", "restarts", "seed"}
+    features           {"images", "variance", "epsilon", "steps", "draws"}: see `studies.nonrobustness_features`
+    robust             str or null, the source in the role "robust"
     curve              {"protocol", "sources", "blocks", "sizes": {target: [images, ...]}, "seeds", "epsilon"}: the networks of figure 2
 """
 
@@ -30,8 +32,10 @@ from advtransfer.config.values import parse_epsilon, require_known
 from advtransfer.errors import InputError
 
 ROWS = "results/nonrobustness/{part}/{way}/{source}/{target}/{trained}_n{images}/seeds{first}-{last}.parquet"
+FEATURES_ROWS = "results/nonrobustness_features/{way}/{source}/{target}/n{images}/seeds{first}-{last}.parquet"
 # {figure: the parts that it shows}; a part's networks are attacked alike.
 FIGURES = {"nonrobustness": ("standard", "fine_tuned"), "fig2_robust": ("curve",)}
+FEATURES = "nonrobustness_features"
 PARTS = ("standard", "fine_tuned", "curve")
 NO_NETWORKS = "has no networks to attack: its rows are published"
 NOT_ASKED = "does not ask for it. Add 'nonrobustness', such as {test_images: 500}, to an experiment that trains"
@@ -91,6 +95,11 @@ def check_nonrobustness(settings: Mapping[str, Any], config: Mapping[str, Any], 
         raise InputError(
             f"config: {key}.epsilons: found {wrong[0]}. Give Linf radii above 0 and up to 1, such as 1/255; 0 is always shown."
         )
+    universal = settings["features"]["epsilon"]
+    if not 0 < parse_epsilon(universal, f"{key}.features.epsilon") <= 1:
+        raise InputError(
+            f"config: {key}.features.epsilon: found {universal}. Give an Linf radius above 0 and up to 1, such as 8/255."
+        )
     if parse_epsilon(settings["shown"], f"{key}.shown") not in radii:
         raise InputError(
             f"config: {key}.shown: found {settings['shown']}, which is not among 'epsilons'. Choose one of them."
@@ -107,6 +116,7 @@ def resolve_nonrobustness(config: Mapping[str, Any], experiment: Mapping[str, An
     if experiment["rows"] is not None or own is None:
         return None
     settings = {**config["nonrobustness"], **own}
+    settings["features"] = {**config["nonrobustness"]["features"], **own.get("features", {})}
     key = f"config: experiments.{name}.nonrobustness"
     if settings["seeds"] > len(config["seeds"]):
         raise InputError(
@@ -138,6 +148,11 @@ def resolve_nonrobustness(config: Mapping[str, Any], experiment: Mapping[str, An
             "norm": "linf",
             "epsilons": sorted({parse_epsilon(epsilon) for epsilon in settings["epsilons"]}),
             **{key: settings[key] for key in ("steps", "restarts", "seed")},
+        },
+        "robust": experiment["sources"].get("robust"),
+        "features": {
+            **{name: settings["features"][name] for name in ("images", "variance", "steps", "draws")},
+            "epsilon": parse_epsilon(settings["features"]["epsilon"]),
         },
         "curve": {
             "protocol": experiment["protocol"],
@@ -219,6 +234,78 @@ def row_settings(experiment: Mapping[str, Any], job: Attacked) -> dict[str, Any]
     }
 
 
+@dataclass(frozen=True)
+class Compared:
+    """The networks that one job compares, for some seeds of a target; names as figures have them: {name: its file, by seed}."""
+
+    target: str
+    images: int
+    seeds: tuple[int, ...]
+    networks: Mapping[str, tuple[str, ...]]
+
+
+def compared(experiment: Mapping[str, Any]) -> Iterator[tuple[str, Compared]]:
+    """(file of rows, the networks that its job compares) of a resolved experiment; nothing without the study."""
+    settings = experiment["nonrobustness"]
+    if settings is None:
+        return
+    jobs = [job for _, job in attacked(experiment, "standard", "fine_tuned")]
+    strongest = list(settings["mitigated"])[-1:]
+    names = {("standard", settings["recipe"], settings["natural"]): "standard"}
+    names |= {("fine_tuned", settings["protocol"], settings["natural"]): "fine_tuned"}
+    names |= {("mitigated", way, settings["natural"]): "mitigated" for way in strongest}
+    sources = {"natural": settings["natural"]}
+    if settings["robust"]:
+        names |= {("fine_tuned", settings["protocol"], settings["robust"]): "robust_fine_tuned"}
+        sources["robust"] = settings["robust"]
+    for target, images in settings["sizes"].items():
+        for first, last in chunks(len(settings["seeds"]), 1, experiment["seeds_per_job"]):
+            seeds = tuple(settings["seeds"][first : last + 1])
+            networks = {
+                name: (f"results/sources/{source}.safetensors",) * len(seeds) for name, source in sources.items()
+            }
+            for job in jobs:
+                name = names.get((job.arm, job.way, job.source))
+                if name and job.target == target and job.seeds == seeds:
+                    networks[name] = tuple(job.models().values())
+            cell = {"way": settings["protocol"], "source": settings["natural"], "target": target, "images": images}
+            yield FEATURES_ROWS.format(**cell, first=first, last=last), Compared(target, images, seeds, networks)
+
+
+def compared_by(experiment: Mapping[str, Any], wildcards: Mapping[str, str]) -> Compared:
+    """The networks that the job of a file of rows, given by the wildcards of its path, compares; InputError where there is none."""
+    file = FEATURES_ROWS.format(**wildcards)
+    try:
+        return dict(compared(experiment))[file]
+    except KeyError:
+        raise InputError(
+            f"{file}: experiment '{experiment['name']}' compares no such networks. See 'nonrobustness' in config.yaml."
+        ) from None
+
+
+def compared_models(job: Compared) -> list[str]:
+    """Where the networks lie that a job compares: of each seed all, in the order of their names."""
+    return [files[index] for index in range(len(job.seeds)) for files in job.networks.values()]
+
+
+def feature_settings(experiment: Mapping[str, Any], job: Compared) -> dict[str, Any]:
+    """All that the job of a file of rows of compared networks is told, JSON-compatible."""
+    settings = experiment["nonrobustness"]
+    pairs = [("natural", "fine_tuned"), ("natural", "mitigated"), ("natural", "standard"), ("fine_tuned", "standard")]
+    pairs.append(("robust", "robust_fine_tuned"))
+    crafted = [name for name in ("natural", "robust") if name in job.networks]
+    return {
+        **{"target": job.target, "images": job.images, "seeds": list(job.seeds), "networks": list(job.networks)},
+        "images_compared": settings["features"]["images"],
+        "pairs": [list(pair) for pair in pairs if set(pair) <= set(job.networks)],
+        "measures": {
+            **{name: settings["features"][name] for name in ("variance", "epsilon", "steps", "draws")},
+            **{"crafted": crafted, "seed": settings["attack"]["seed"]},
+            "perturbed": [name for name in job.networks if name not in crafted],
+        },
+    }
+
+
 def missing(experiment: Mapping[str, Any]) -> str:
     """Why an experiment has no networks to attack, in words that follow "the experiment"; empty where it has some."""
     if experiment["nonrobustness"] is not None:
@@ -231,4 +318,6 @@ def row_files(experiment: Mapping[str, Any], figure: str) -> list[str]:
     words = missing(experiment)
     if words:
         raise InputError(f"figures/{figure}.pdf: experiment '{experiment['name']}' {words}.")
+    if figure == FEATURES:
+        return [file for file, _ in compared(experiment)]
     return [file for file, _ in attacked(experiment, *FIGURES[figure])]

@@ -43,6 +43,11 @@ def needs(
     if entry.drawn_from == "attacked":
         networks = sum(len(job.seeds) for _, job in attacked(experiment))
         return f"{networks} networks, each on {experiment['robustness_bound']['test_images']:,} attacked images"
+    if entry.name == nonrobustness.FEATURES:
+        networks = {
+            file for _, job in nonrobustness.compared(experiment) for files in job.networks.values() for file in files
+        }
+        return f"{len(networks)} networks, on {experiment['nonrobustness']['features']['images']:,} images"
     if entry.drawn_from == "arms":
         jobs = nonrobustness.attacked(experiment, *nonrobustness.FIGURES[entry.name])
         networks = sum(len(job.seeds) for _, job in jobs)

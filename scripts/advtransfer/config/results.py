@@ -110,6 +110,12 @@ RESULTS = (
         columns.NONROBUSTNESS_ROWS,
     ),
     Result(
+        "results/nonrobustness_features/{way}/{source}/{target}/n{images}/seeds{first}-{last}.parquet",
+        "Layers of a target's networks compared, and universal perturbations. Networks: `natural` and `robust` are the sources; `fine_tuned`, "
+        "`mitigated` (largest beta) come from the natural one, `robust_fine_tuned` from the robust one; `standard` is from scratch.",
+        columns.NONROBUSTNESS_FEATURES_ROWS,
+    ),
+    Result(
         "results/tables/{experiment}/{figure}.csv, .safetensors",
         "Exactly what a figure draws; columns above. A CSV table has its hash beside it, in {figure}.csv.sha256.",
         {},

@@ -297,6 +297,12 @@ def _arms(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[
         read = {"target": used["target"], **{str(seed): model for seed, model in job.models().items()}}
         yield file, Recipe(nonrobustness.row_settings(experiment, job), ("nonrobustness_rows.py",), read)
 
+    for file, job in nonrobustness.compared(experiment):
+        used = transfer_inputs("", job.target, job.images)
+        read = {"target": used["target"], "subset": used["subset"]}
+        read |= {str(index): model for index, model in enumerate(nonrobustness.compared_models(job))}
+        yield file, Recipe(nonrobustness.feature_settings(experiment, job), ("nonrobustness_features.py",), read)
+
 
 def _reference(config: Mapping[str, Any], recipe: str, like: str, target: str, images: int, seed: int) -> Recipe:
     """What makes a reference network."""

@@ -34,9 +34,17 @@ def test_every_artefact_of_an_experiment_has_one_recipe(chosen, tmp_path, monkey
     if experiment["rows"] is None:
         everything = {"sources", "targets", "subsets", "transfer", "models", "features", "influence", "influence_all"}
         everything |= {"robustness", "robustness_bound", "tables", "transferability", "references"}
-        assert folders == everything | ({"nonrobustness"} if experiment["name"] == "demo" else set())
+        assert folders == everything | (
+            {"nonrobustness", "nonrobustness_features"} if experiment["name"] == "demo" else set()
+        )
         shown = {f"figures/{name}.png" for name in DRAWN}
-        here = {"source_robustness", "resolution", "nonrobustness", "fig2_robust"}  # for the demo alone
+        here = {
+            "source_robustness",
+            "resolution",
+            "nonrobustness",
+            "nonrobustness_features",
+            "fig2_robust",
+        }  # for the demo alone
         absent = set() if experiment["name"] == "demo" else here
         assert set(drawn) == shown - {f"figures/{name}.png" for name in absent}
     else:
