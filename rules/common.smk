@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from advtransfer.config import (
     inputs,
     inspection,
+    nonrobustness,
     outputs,
     resolve,
     robustness_bound,

@@ -24,7 +24,13 @@ rule transfer:
         seeds=lambda wildcards: as_json(
             config["seeds"][int(wildcards.first) : int(wildcards.last) + 1]
         ),
-        code=code_of("transfer.py"),
+        code=lambda wildcards: code_of(
+            *stale.transfer_code(
+                resolve.resolve_protocol(
+                    config, wildcards.protocol, int(wildcards.images)
+                )
+            )
+        ),
     shell:
         "python scripts/transfer.py --protocol {wildcards.protocol:q} --settings {params.settings:q}"
         " --source {wildcards.source:q} --target {wildcards.target:q} --blocks {wildcards.blocks:q}"
@@ -54,7 +60,13 @@ rule fine_tuned_model:
         settings=lambda wildcards: as_json(
             resolve.resolve_protocol(config, wildcards.protocol, int(wildcards.images))
         ),
-        code=code_of("transfer.py"),
+        code=lambda wildcards: code_of(
+            *stale.transfer_code(
+                resolve.resolve_protocol(
+                    config, wildcards.protocol, int(wildcards.images)
+                )
+            )
+        ),
     shell:
         "python scripts/transfer.py --protocol {wildcards.protocol:q} --settings {params.settings:q}"
         " --source {wildcards.source:q} --target {wildcards.target:q} --blocks {wildcards.blocks:q}"

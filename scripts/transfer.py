@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from pkgutil import resolve_name
 
 import pandas as pd
 
@@ -11,7 +12,7 @@ from advtransfer.datasets import load_dataset, load_subsets
 from advtransfer.devices import pick_device
 from advtransfer.errors import InputError
 from advtransfer.models import save_model, source_resolution
-from advtransfer.transfer import fine_tune_seeds
+from advtransfer.transfer import OneNetwork, fine_tune_seeds
 
 
 def main() -> None:
@@ -42,7 +43,11 @@ def main() -> None:
     )
 
     dataset, table = load_dataset(arguments.target_file), []
-    runs = fine_tune_seeds(arguments.source_file, dataset, subsets, arguments.blocks, settings, device)
+    learner = OneNetwork
+    if "mitigation" in settings:
+        # By name: its code lies under networks that are trained with it only (`config.mitigation.transfer_code`).
+        learner = resolve_name("advtransfer.mitigation:learner_of")(settings)
+    runs = fine_tune_seeds(arguments.source_file, dataset, subsets, arguments.blocks, settings, device, learner)
     try:
         for seed, model, rows in runs:
             table += [{**identity, "seed": seed, **row} for row in rows]

@@ -14,12 +14,15 @@ from advtransfer.config.columns import (
     BOUND_ROWS,
     CLAIMS,
     INFLUENCE_CUT_ROWS,
+    NONROBUSTNESS_FEATURES,
+    NONROBUSTNESS_ROWS,
     SYNTHETIC_MEANS,
     TRANSFERABILITY_ROWS,
 )
 from advtransfer.tables.accuracy import ROW_COLUMNS, compare
 from advtransfer.tables.claims import compared as tabulate_compared
 from advtransfer.tables.influence_cut import influence_cut as tabulate_cut
+from advtransfer.tables.nonrobustness import nonrobustness as tabulate_arms
 from advtransfer.tables.resolution import resolution as tabulate_resolution
 from advtransfer.tables.robustness_bound import robustness_bound as tabulate_bound
 from advtransfer.tables.transferability_networks import compare as tabulate_transferability
@@ -30,6 +33,7 @@ from figures import (
     epsilon,
     fig1,
     fig2,
+    fig2_robust,
     fig3,
     fig4,
     fig5,
@@ -39,6 +43,8 @@ from figures import (
     fig10,
     influence_cut,
     networks,
+    nonrobustness,
+    nonrobustness_features,
     resolution,
     robustness_bound,
     style,
@@ -389,7 +395,72 @@ def compared(sources, targets, seeds=3):
     return style.read_table(io.BytesIO(table.to_csv(index=False).encode())), compared_experiment(sources, targets)
 
 
+RADII = (0.0, 0.5 / 255, 1 / 255, 2 / 255, 4 / 255, 8 / 255)
+
+
+def arms_experiment(targets=("leaves", "stones"), betas=(4, 16), sources=("plain", "l2", "small", "large")):
+    """An experiment whose networks are attacked by their way to a target."""
+    attack = {"norm": "linf", "epsilons": list(RADII[1:]), "steps": 20, "restarts": 3, "seed": 0}
+    sizes = {target: [50, 100, 200] for target in targets}
+    curve = {"protocol": "short", "sources": list(sources[:2]), "blocks": 3, "sizes": sizes, "epsilon": 1 / 255}
+    mitigated = {f"kept_{beta}": {"beta": beta, "epsilon": 0.5 / 255, "steps": 3} for beta in betas}
+    settings = {"protocol": "whole", "mitigated": mitigated, "recipe": "few", "natural": "plain", "blocks": 16}
+    settings |= {"sources": list(sources), "test_images": 50, "shown": 1 / 255, "attack": attack, "curve": curve}
+    return {**an_experiment(targets=list(targets)), "nonrobustness": settings}
+
+
+def arms_rows(experiment, seeds=3, curve=False, autoattack=0):
+    """Rows of attacked networks: fewer are right the larger the radius, and the earlier the arm."""
+    settings, rng = experiment["nonrobustness"], np.random.default_rng(0)
+    arms = [("standard", settings["recipe"], "plain", 0)]
+    arms += [("fine_tuned", settings["protocol"], source, 0) for source in settings["sources"]]
+    arms += [("mitigated", way, "plain", chosen["beta"]) for way, chosen in settings["mitigated"].items()]
+    if curve:
+        arms = [("fine_tuned", "short", source, 0) for source in settings["curve"]["sources"]]
+    lines = []
+    for target in experiment["targets"]:
+        for index, (arm, way, source, beta) in enumerate(arms):
+            for images in settings["curve"]["sizes"][target] if curve else [100]:
+                for seed in range(seeds):
+                    clean, cell = 30 + 2 * index + int(rng.integers(5)), [arm, way, source, target, 16, images, beta]
+                    shared = [*cell, seed, 10, "linf"]
+                    for place, radius in enumerate(RADII[:3:2] if curve else RADII):
+                        left = int(clean / (1 + place * 4 / (1 + index)))
+                        lines.append([*shared, "pgd", radius, 50, clean, left, left])
+                    if autoattack:
+                        lines.append([*shared, "autoattack", 1 / 255, autoattack, 8, 5, 4])
+    return pd.DataFrame(lines, columns=list(NONROBUSTNESS_ROWS))
+
+
+def arms(seeds=3, curve=False, autoattack=0, **choices):
+    """The table of attacked networks and its experiment."""
+    experiment = arms_experiment(**choices)
+    return tabulate_arms(arms_rows(experiment, seeds, curve, autoattack), "t"), experiment
+
+
+def likenesses(targets=("leaves", "stones"), side=6):
+    """A table of `nonrobustness_features` and its experiment."""
+    lines = []
+    for index, target in enumerate(targets):
+        for first, second in nonrobustness_features.PAIRS:
+            for layer in range(5):
+                for quantity, value in (("cca", 0.9 - 0.1 * layer), ("cca_shuffled", 0.3)):
+                    lines.append([target, quantity, first, second, layer, value, value - 0.05, value + 0.05, 3])
+        for first in nonrobustness_features.PERTURBATIONS:
+            for second in nonrobustness_features.NETWORKS:
+                lines.append([target, "changed", first, second, 0, 0.1 + 0.2 * index, 0.05, 0.5, 3])
+            for place in range(3 * side * side):
+                lines.append([target, "pixel", first, "", place, (-1) ** place * 8 / 255, np.nan, np.nan, 1])
+    experiment = arms_experiment(targets)
+    features = {"images": 500, "variance": 0.99, "epsilon": 8 / 255, "steps": 50, "draws": 5}
+    experiment["nonrobustness"] |= {"features": features, "robust": "l2"}
+    return pd.DataFrame(lines, columns=list(NONROBUSTNESS_FEATURES)), experiment
+
+
 OF_STUDIES = {
+    "nonrobustness_features": lambda folder: nonrobustness_features.draw(*likenesses()),
+    "nonrobustness": lambda folder: nonrobustness.draw(*arms()),
+    "fig2_robust": lambda folder: fig2_robust.draw(*arms(curve=True)),
     "transferability": lambda folder: transferability.draw(*compared(["plain", "l2", "small"], ["leaves", "stones"])),
     "transferability_sources": lambda folder: transferability_sources.draw(
         *compared(["0%", "50%", "100%"], ["leaves"])

@@ -153,8 +153,10 @@ def caches_activations(protocol: Mapping[str, Any]) -> bool:
     """Whether a protocol lets the frozen layers' activations be computed once for all epochs.
 
     It does where nothing below the trained blocks changes during a run: batch norm does not adapt, and images are not
-    augmented, or come in a number of fixed augmented views.
+    augmented, or come in a number of fixed augmented views. Mitigation changes the images themselves.
     """
+    if "mitigation" in protocol:
+        return False
     return protocol["batch_norm"] != "adapt" and (protocol["augmentation"] == "none" or "views" in protocol)
 
 

@@ -21,6 +21,7 @@ from advtransfer.artefacts import save_tensors
 from advtransfer.checkpoints import architecture_of
 from advtransfer.config.grid import transfer_jobs
 from advtransfer.datasets import Dataset
+from advtransfer.mitigation import learner_of
 from advtransfer.models import build
 from advtransfer.randomness import generator_for
 from advtransfer.targets.catalogue import TORCHVISION
@@ -198,7 +199,7 @@ def calibrate(
             dataset = scale.dataset(shape)
             subsets = {seed: torch.arange(scale.images) for seed in range(scale.seeds)}
             start = time.perf_counter()
-            for _ in fine_tune_seeds(source, dataset, subsets, blocks, settings, device):
+            for _ in fine_tune_seeds(source, dataset, subsets, blocks, settings, device, learner_of(protocol)):
                 pass
             return time.perf_counter() - start
 

@@ -16,6 +16,7 @@ ROLES = ("natural", "robust", "linf_small", "linf_large")
 MAIN = "Utrera et al. 2020"
 LIANG = "Liang et al. 2021"
 NERN = "Nern et al. 2022"
+ZHANG = "Zhang et al. 2021"
 OURS = "beyond the paper"
 
 CATEGORIES = {
@@ -57,7 +58,7 @@ class Entry:
 
     name: of its files in figures/ and results/tables/. paper, section: what it reproduces; no section beyond the papers. caption: one line. category: a key of
     CATEGORIES. drawn_from: what it is made of: "rows" (of fine-tuned models), "influence" (one network of each source), "influence_seeds" (several), "influence_all" (through all
-    weights), "influence_cut" (by every inverse), "networks" (fine-tuned ones, looked into), "attacked" (networks under attack), "compared" (sources with reference networks), "controlled" (the same of sources trained on mixtures), "architecture", "robustness" (of the sources), "synthetic" (no network of the experiment), "claims" and "claims_compared" (other entries' rows and tables), or, for tables of the configuration, "protocol", "sources" and "targets".
+    weights), "influence_cut" (by every inverse), "networks" (fine-tuned ones, looked into), "attacked" (networks under attack), "arms" (the same by their way to a target), "compared" (sources with reference networks), "controlled" (the same of sources trained on mixtures), "architecture", "robustness" (of the sources), "synthetic" (no network of the experiment), "claims" and "claims_compared" (other entries' rows and tables), or, for tables of the configuration, "protocol", "sources" and "targets".
     tabulate: the function of `advtransfer.tables` that makes its table, "module.function"; empty where a rule of its own makes it.
     table: the ending of its table's file. columns: of that table. endings: of its files in figures/. stem: of these files' name, where it is
     not the entry's.
@@ -349,6 +350,39 @@ _ENTRIES = (
         columns=columns.BOUND_SUMMARY,
         endings=("csv",),
         stem="robustness_bound",
+    ),
+    Entry(
+        "nonrobustness",
+        ZHANG,
+        "",
+        "What networks keep under attack: from scratch, fine-tuned, and with discrepancy mitigation",
+        "robustness",
+        "arms",
+        "nonrobustness.nonrobustness",
+        columns=columns.NONROBUSTNESS,
+        endings=("pdf", "png", "csv"),
+    ),
+    Entry(
+        "fig2_robust",
+        ZHANG,
+        "",
+        "Accuracy of figure 2's networks on adversarial images, against training images",
+        "robustness",
+        "arms",
+        "nonrobustness.nonrobustness",
+        columns=columns.NONROBUSTNESS,
+        endings=("pdf", "png", "csv"),
+    ),
+    Entry(
+        "nonrobustness_features",
+        ZHANG,
+        "",
+        "How alike layers are before and after fine-tuning; perturbations that move all networks",
+        "robustness",
+        "arms",
+        "nonrobustness_features.nonrobustness_features",
+        columns=columns.NONROBUSTNESS_FEATURES,
+        endings=("pdf", "png", "csv"),
     ),
     Entry(
         "table1",

@@ -16,6 +16,8 @@ from jsonschema.validators import extend
 
 from advtransfer.config.catalogue import DRAWN, FROM_ROWS, ROLES
 from advtransfer.config.files import LOADER
+from advtransfer.config.mitigation import check_mitigation
+from advtransfer.config.nonrobustness import check_nonrobustness
 from advtransfer.config.values import (
     MOST_VALUES,
     SMALLEST_EPSILON,
@@ -100,6 +102,7 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
                 f"config: protocols.{name}.views: found {protocol['views']}, but fixed views need an augmentation, and frozen "
                 "layers that do not adapt. Set 'augmentation: paper' and 'batch_norm: frozen' or 'target', or remove 'views'."
             )
+        check_mitigation(protocol, f"protocols.{name}")
     for name, source in config["sources"].items():
         if source["kind"] == "train":
             require_known(source["dataset"], config["targets"], f"sources.{name}.dataset", "target")
@@ -136,6 +139,12 @@ def check(config: Mapping[str, Any], schema_file: str | Path) -> None:
     for name, experiment in config["experiments"].items():
         own = experiment.get("robustness_bound", {})
         _check_robustness_bound({**config["robustness_bound"], **own}, config, f"experiments.{name}.robustness_bound")
+    check_nonrobustness(config["nonrobustness"], config, "nonrobustness")
+    for name, experiment in config["experiments"].items():
+        own = experiment.get("nonrobustness", {})
+        features = {**config["nonrobustness"]["features"], **own.get("features", {})}
+        whole = {**config["nonrobustness"], **own, "features": features}
+        check_nonrobustness(whole, config, f"experiments.{name}.nonrobustness")
 
 
 def _check_downloads(config: Mapping[str, Any]) -> None:

@@ -294,6 +294,59 @@ BOUND_SUMMARY = {
     "relative_sensitivity": "mean of sensitivity_estimate over mean of feature_norm",
     "weight_distance": "mean, nats per unit of the features",
 }
+# A network and a radius (Zhang et al. 2021).
+NONROBUSTNESS_ROWS = {
+    "arm": 'the way to the network: "standard" (trained from scratch), "fine_tuned", or "mitigated" (fine-tuned with discrepancy mitigation)',
+    "way": "protocol of the fine-tuning, or recipe of the training from scratch",
+    "source": "the source network; of a standard network that whose architecture it has",
+    "target": "the target data set",
+    "blocks": "bottleneck blocks trained besides the head; empty for a standard network",
+    "images": "training images of the target",
+    "beta": "weight of the mitigation; 0 without",
+    "seed": "of the network, as of a fine-tuned one",
+    "classes": "of the target",
+    "norm": "of the attack",
+    "attack": '"pgd", or "autoattack" after it',
+    "epsilon": "radius of the attack, pixel units [0, 1]; 0 is none",
+    "test_images": "test images that were attacked",
+    "clean": "of these, right without an attack",
+    "pgd": "right under PGD at this radius and all smaller ones, in all restarts",
+    "right": 'right under this attack; of "autoattack", under both',
+}
+NONROBUSTNESS = {
+    "quantity": '"accuracy" (AOI), "adversarial_accuracy" (AAI), "decline_ratio" (of the accuracy, where it is at least twice chance); '
+    '"autoattack_accuracy" under PGD and AutoAttack, and "autoattack_loss", by how much that is less than under PGD on the same images',
+    "target": "the target data set",
+    "arm": '"standard" (trained from scratch), "fine_tuned", or "mitigated" (fine-tuned with discrepancy mitigation)',
+    "way": "protocol of the fine-tuning, or recipe of the training from scratch",
+    "source": "the source network; of standard networks that whose architecture they have",
+    "beta": "weight of the mitigation; 0 without",
+    "images": "training images of the target",
+    "epsilon": "radius of the attack, pixel units [0, 1]; 0 is none",
+    "mean": "over networks (seeds), a fraction",
+    "low": "lower end of its 95% interval over seeds; empty for a single network",
+    "high": "upper end of that interval",
+    "networks": "networks behind the mean",
+    "attacked_networks": "networks that were attacked; more where some have no decline ratio",
+    "test_images": "attacked test images of each",
+}
+NONROBUSTNESS_FEATURES_ROWS = {
+    "target": "the target data set",
+    "quantity": '"cca", mean canonical correlation of a layer of two networks; "cca_shuffled", with the images of one in another order; '
+    '"changed", the share of test images whose class a perturbation changes; "pixel" of a perturbation, pixel units [0, 1]',
+    "seed": "of the fine-tuned networks",
+    "first": 'a network; the one whose features the perturbation moves, or "random" for random signs',
+    "second": "the network that it is compared with, or that is perturbed; empty for a pixel",
+    "place": "of CCA the layer: 0 after the stem, then the stages; of a pixel its place, by colour, row and column",
+    "value": "a share or correlation from 0 to 1, or a pixel's value",
+}
+NONROBUSTNESS_FEATURES = {
+    **{name: words for name, words in NONROBUSTNESS_FEATURES_ROWS.items() if name not in ("seed", "value")},
+    "mean": "over seeds; of a pixel the first seed's value",
+    "low": "lower end of the 95% interval over seeds; empty for a single one",
+    "high": "upper end of that interval",
+    "seeds": "behind the mean",
+}
 TABLE1 = {"hyper_parameter": "in words", "value": "of the experiment's protocol"}
 TABLE2 = {
     "images": "training images",

@@ -18,6 +18,7 @@ An experiment is used in its resolved form, a JSON-compatible dict made by `reso
     figures             {name: {"roles", "blocks", "x", "differences", "panels", "epoch", "printed"}}: see `catalogue.Selection`; what is drawn from rows
     robustness_bound    see `config.robustness_bound`, or null
     transferability     {"networks", "controlled"}: see `config.transferability`; "networks" may be null
+    nonrobustness       see `config.nonrobustness`, or null
     bands               "t" or "bootstrap", see `tables.intervals`
     rows                path of one file that holds all rows, or null where every chunk of seeds has a file of its own
     seeds_per_job       [[up to images, seeds], ...]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from advtransfer.config import nonrobustness
 from advtransfer.config.catalogue import CATALOGUE, Entry
 from advtransfer.config.claims import FIGURES as CLAIMED_FIGURES
 from advtransfer.config.claims import TABLES as CLAIMED_TABLES
@@ -264,6 +265,8 @@ def lacking(
         return NO_NETWORKS
     if entry.name in COMPARISONS:
         return missing(experiment, entry.name)
+    if entry.drawn_from == "arms":
+        return nonrobustness.missing(experiment)
     if entry.drawn_from == "attacked" and experiment["robustness_bound"] is None:
         return NO_NETWORKS_TO_ATTACK
     if entry.drawn_from == "claims_compared" and experiment["name"] == Path(AUDIT).parent.name:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from advtransfer.config import nonrobustness
 from advtransfer.config.catalogue import CATALOGUE, CATEGORIES, Entry
 from advtransfer.config.claims import FIGURES
 from advtransfer.config.grid import transfer_jobs
@@ -45,6 +46,15 @@ def needs(
     if entry.drawn_from == "attacked":
         networks = sum(len(job.seeds) for _, job in attacked(experiment))
         return f"{networks} networks, each on {experiment['robustness_bound']['test_images']:,} attacked images"
+    if entry.name == nonrobustness.FEATURES:
+        networks = {
+            file for _, job in nonrobustness.compared(experiment) for files in job.networks.values() for file in files
+        }
+        return f"{len(networks)} networks, on {experiment['nonrobustness']['features']['images']:,} images"
+    if entry.drawn_from == "arms":
+        jobs = nonrobustness.attacked(experiment, *nonrobustness.FIGURES[entry.name])
+        networks = sum(len(job.seeds) for _, job in jobs)
+        return f"{networks} networks, each on {experiment['nonrobustness']['test_images']:,} attacked images"
     if entry.name in COMPARISONS:
         jobs = [job for _, job in compared(experiment, COMPARISONS[entry.name])]
         settings = experiment["transferability"][COMPARISONS[entry.name]]

@@ -10,6 +10,8 @@ from typing import Any
 from advtransfer.config.catalogue import CATALOGUE, FROM_ROWS, Selection
 from advtransfer.config.claims import FIGURES as CLAIMED_FIGURES
 from advtransfer.config.grid import all_targets, models_of, shrunk_names
+from advtransfer.config.mitigation import with_mitigation
+from advtransfer.config.nonrobustness import resolve_nonrobustness
 from advtransfer.config.resolution import resolve_resolution
 from advtransfer.config.robustness_bound import resolve_robustness_bound
 from advtransfer.config.transferability import COMPARISONS, resolve_controlled, resolve_networks
@@ -89,7 +91,8 @@ def resolve_experiment(config: Mapping[str, Any], counts: Mapping[str, Mapping[s
             **{target: config["targets"][target].get("label", target) for target in settings["sizes"]},
         }
     bound = resolve_robustness_bound(config, resolved, sources)
-    return {**resolved, "robustness_bound": bound, "transferability": comparisons}
+    arms = resolve_nonrobustness(config, resolved)
+    return {**resolved, "robustness_bound": bound, "transferability": comparisons, "nonrobustness": arms}
 
 
 def _resolve_cell_seeds(
@@ -243,7 +246,8 @@ def resolve_selection(
 
 def experiment_for(experiment: Mapping[str, Any], figure: str) -> dict[str, Any]:
     """The resolved experiment without what only other figures show, so that a figure is redrawn for its own settings."""
-    others = ("epochs", "fig3", "epsilon", "resolution", "figures", "bands", "robustness_bound", "transferability")
+    others = ("epochs", "fig3", "epsilon", "resolution", "figures", "bands")
+    others += ("robustness_bound", "transferability", "nonrobustness")
     mine = {key: value for key, value in experiment.items() if key not in others}
     entry = CATALOGUE[figure]
     x = None
@@ -262,6 +266,8 @@ def experiment_for(experiment: Mapping[str, Any], figure: str) -> dict[str, Any]
     if entry.drawn_from == "claims":
         mine |= {key: experiment[key] for key in ("epochs", "fig3")}
         mine["figures"] = {name: experiment["figures"][name] for name in CLAIMED_FIGURES}
+    if entry.drawn_from == "arms":
+        mine |= {"nonrobustness": experiment["nonrobustness"], "bands": experiment["bands"]}
     if figure in COMPARISONS:
         compared = experiment["transferability"][COMPARISONS[figure]]
         mine |= {"transferability": compared, "labels": compared["labels"], "bands": experiment["bands"]}
@@ -316,8 +322,8 @@ def evaluated_epochs(epochs: int, evaluate_every: int) -> list[int]:
 
 
 def resolve_protocol(config: Mapping[str, Any], name: str, images: int) -> dict[str, Any]:
-    """The training recipe at one number of images: the protocol with its epochs worked out."""
-    protocol = dict(config["protocols"][name])
+    """The training recipe at one number of images: the protocol with its epochs and its mitigation worked out."""
+    protocol = with_mitigation(config["protocols"][name])
     step = step_at(protocol["epochs"], images)
     return {
         **protocol,

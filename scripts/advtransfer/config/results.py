@@ -109,6 +109,18 @@ RESULTS = (
         columns.BOUND_ROWS,
     ),
     Result(
+        "results/nonrobustness/{part}/{way}/{source}/{target}/{trained}_n{images}/seeds{first}-{last}.parquet",
+        "Networks under attack: a row for each seed and radius, 0 included. Part `standard` has networks trained from scratch by a recipe, `fine_tuned` "
+        "those by a protocol, with mitigation or without, `curve` those of figure 2's cells at one radius.",
+        columns.NONROBUSTNESS_ROWS,
+    ),
+    Result(
+        "results/nonrobustness_features/{way}/{source}/{target}/n{images}/seeds{first}-{last}.parquet",
+        "Layers of a target's networks compared, and universal perturbations. Networks: `natural` and `robust` are the sources; `fine_tuned`, "
+        "`mitigated` (largest beta) come from the natural one, `robust_fine_tuned` from the robust one; `standard` is from scratch.",
+        columns.NONROBUSTNESS_FEATURES_ROWS,
+    ),
+    Result(
         "results/tables/{experiment}/{figure}.csv, .safetensors",
         "Exactly what a figure draws; columns above. A CSV table has its hash beside it, in {figure}.csv.sha256.",
         {},

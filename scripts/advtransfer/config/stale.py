@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from advtransfer.artefacts import PROVENANCE, damage_named, differing, hash_of, made_of, statement
-from advtransfer.config import inputs, robustness_bound, transferability
+from advtransfer.config import inputs, nonrobustness, robustness_bound, transferability
 from advtransfer.config.catalogue import CATALOGUE, DRAWN, Entry
 from advtransfer.config.claims import CLAIMS
 from advtransfer.config.grid import all_targets, row_files, transfer_inputs, transfer_settings
 from advtransfer.config.inspection import ROLES, influence_settings, model_file, row_settings, seeds_of
+from advtransfer.config.mitigation import transfer_code
 from advtransfer.config.resolve import (
     experiment_for,
     experiment_sources,
@@ -91,7 +92,20 @@ def recipes(
     inspection: Mapping[str, Any] | None,
     counts: Mapping[str, Mapping[str, int]],
 ) -> Iterator[tuple[str, Recipe]]:
-    """Each artefact that the experiment may have, and what makes it."""
+    """Each artefact that the experiment may have, and what makes it; a network that several figures share once."""
+    told: set[str] = set()
+    for file, recipe in _recipes(config, experiment, inspection, counts):
+        if file not in told:
+            told.add(file)
+            yield file, recipe
+
+
+def _recipes(
+    config: Mapping[str, Any],
+    experiment: Mapping[str, Any],
+    inspection: Mapping[str, Any] | None,
+    counts: Mapping[str, Mapping[str, int]],
+) -> Iterator[tuple[str, Recipe]]:
     yield from _sources_and_targets(config, experiment)
     yield from _subsets(config, experiment)
     if experiment["rows"] is None:
@@ -110,6 +124,7 @@ def recipes(
         yield file, Recipe(resolve_synthetic(config, seed), ("transferability_synthetic.py",))
     yield from _attacked(config, experiment)
     yield from _compared(config, experiment)
+    yield from _arms(config, experiment)
     yield from _tables(config, experiment, inspection, counts)
     yield from _figures(config, experiment, inspection)
 
@@ -120,7 +135,8 @@ def row_recipe(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> dict
         return None
     sizes = {images for pairs in experiment["sizes"].values() for images, _ in pairs}
     protocols = {str(images): resolve_protocol(config, experiment["protocol"], images) for images in sorted(sizes)}
-    return {"seeds": config["seeds"], "protocols": protocols, "code": code_of("transfer.py")}
+    code = transfer_code(next(iter(protocols.values())))
+    return {"seeds": config["seeds"], "protocols": protocols, "code": code_of(*code)}
 
 
 def checkpoint_hash(config: Mapping[str, Any], source: str) -> str:
@@ -238,7 +254,7 @@ def _subsets(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterat
 
 def _fine_tuned(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
     for file, (settings, used) in transfer_settings(experiment, row_recipe(config, experiment)).items():
-        yield file, Recipe(settings, ("transfer.py",), used)
+        yield file, Recipe(settings, transfer_code(settings["settings"]), used)
 
 
 def _looked_into(
@@ -254,7 +270,10 @@ def _looked_into(
                 "settings": resolve_protocol(config, protocol, images),
             }
             used = transfer_inputs(source, target, images)
-            yield model_file(protocol, part, role, seed=seed), Recipe(settings, ("transfer.py",), used)
+            yield (
+                model_file(protocol, part, role, seed=seed),
+                Recipe(settings, transfer_code(settings["settings"]), used),
+            )
     part = inspection["influence"]
     for role, seed in itertools.product(ROLES, seeds_of(part)):
         source = part["sources"][role]
@@ -286,26 +305,43 @@ def _attacked(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Itera
 
 
 def _compared(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
-    """Of both comparisons of transferability: rows and what they are made of, but for linear probes that `_attacked` has."""
-    known = {file for file, _ in _attacked(config, experiment)}
+    """Of both comparisons of transferability: rows and what they are made of."""
     for comparison, settings in experiment["transferability"].items():
         for file, job in transferability.compared(experiment, comparison):
             probes, references = job.probes(settings["protocol"]), job.references(settings)
             used = transfer_inputs(job.source, job.target, job.images)
             read = {"source": used["source"], "target": used["target"]}
             for seed, probe, reference in zip(job.seeds, probes, references, strict=True):
-                if probe not in known:
-                    yield probe, _kept(config, settings["protocol"], job.source, job.target, job.images, seed)
+                yield probe, _kept(config, settings["protocol"], job.source, job.target, job.images, seed)
                 images = settings["reference_sizes"][job.target]
-                if reference not in known:
-                    told = {**transferability.resolve_recipe(config, settings["recipe"], seed), "images": images}
-                    yield (
-                        reference,
-                        Recipe(told, ("reference_network.py",), transfer_inputs(settings["like"], job.target, images)),
-                    )
-                known |= {probe, reference}
+                yield reference, _reference(config, settings["recipe"], settings["like"], job.target, images, seed)
                 read |= {f"probe {seed}": probe, f"reference {seed}": reference}
             yield file, Recipe(transferability.row_settings(experiment, job), ("transferability_rows.py",), read)
+
+
+def _arms(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
+    """Of the study of non-robustness: rows, and the networks that they are made of."""
+    for file, job in nonrobustness.attacked(experiment):
+        used = transfer_inputs(job.source, job.target, job.images)
+        for seed, model in job.models().items():
+            if job.part == "standard":
+                yield model, _reference(config, job.way, job.source, job.target, job.images, seed)
+            else:
+                yield model, _kept(config, job.way, job.source, job.target, job.images, seed, job.blocks)
+        read = {"target": used["target"], **{str(seed): model for seed, model in job.models().items()}}
+        yield file, Recipe(nonrobustness.row_settings(experiment, job), ("nonrobustness_rows.py",), read)
+
+    for file, job in nonrobustness.compared(experiment):
+        used = transfer_inputs("", job.target, job.images)
+        read = {"target": used["target"], "subset": used["subset"]}
+        read |= {str(index): model for index, model in enumerate(nonrobustness.compared_models(job))}
+        yield file, Recipe(nonrobustness.feature_settings(experiment, job), ("nonrobustness_features.py",), read)
+
+
+def _reference(config: Mapping[str, Any], recipe: str, like: str, target: str, images: int, seed: int) -> Recipe:
+    """What makes a reference network."""
+    told = {**transferability.resolve_recipe(config, recipe, seed), "images": images}
+    return Recipe(told, ("reference_network.py",), transfer_inputs(like, target, images))
 
 
 def _kept(
@@ -323,7 +359,7 @@ def _kept(
         },
         "settings": resolve_protocol(config, protocol, images),
     }
-    return Recipe(settings, ("transfer.py",), transfer_inputs(source, target, images))
+    return Recipe(settings, transfer_code(settings["settings"]), transfer_inputs(source, target, images))
 
 
 def _tables(
@@ -386,6 +422,10 @@ def _table(
     if entry.drawn_from == "claims_compared":
         used = {"published": inputs.AUDIT, "experiment": f"results/tables/{experiment['name']}/claims.csv"}
         return Recipe(None, ("claims_compared.py",), used)
+    if entry.drawn_from == "arms":
+        settings = {"tabulate": entry.tabulate, "bands": experiment["bands"]}
+        rows = functools.partial(_all_of, nonrobustness.row_files(experiment, name))
+        return Recipe(settings, table_code("nonrobustness.py", name), others=rows)
     if name in transferability.COMPARISONS:
         settings = {"tabulate": entry.tabulate, "bands": experiment["bands"]}
         rows = functools.partial(_all_of, transferability.row_files(experiment, name))

@@ -24,6 +24,7 @@ HYPER_PARAMETERS = {
     "head_init": "initialisation of the new head",
     "augmentation": "augmentation",
     "views": "augmented views of each image",
+    "mitigation": "discrepancy mitigation",
 }
 
 
@@ -34,10 +35,18 @@ def table1(settings: Mapping[str, Any], files: Iterable[str | Path]) -> pd.DataF
         "protocol": settings["protocol"],
         "optimiser": "SGD",
         "learning-rate drops": "tenfold after every third of the epochs",
-        **{HYPER_PARAMETERS.get(key, key.replace("_", " ")): protocol[key] for key in protocol if key != "epochs"},
+        **{
+            HYPER_PARAMETERS.get(key, key.replace("_", " ")): _in_words(protocol[key])
+            for key in protocol
+            if key != "epochs"
+        },
         "blocks fine-tuned besides the head": ", ".join(map(str, settings["blocks"])),
     }
     return pd.DataFrame([{"hyper_parameter": key, "value": value} for key, value in values.items()])
+
+
+def _in_words(value: Any) -> Any:
+    return ", ".join(f"{key} {part}" for key, part in value.items()) if isinstance(value, Mapping) else value
 
 
 def table2(settings: Iterable[Mapping[str, Any]], files: Iterable[str | Path]) -> pd.DataFrame:

@@ -34,11 +34,20 @@ def test_every_artefact_of_an_experiment_has_one_recipe(chosen, tmp_path, monkey
     drawn = [file for file in files if file.startswith("figures/")]
     if experiment["rows"] is None:
         everything = {"sources", "targets", "subsets", "transfer", "models", "features", "influence", "influence_all"}
-        everything |= {"influence_cut"}
-        assert folders == everything | {"robustness", "robustness_bound", "tables", "transferability", "references"}
+        everything |= {"influence_cut", "robustness", "robustness_bound", "tables", "transferability", "references"}
+        assert folders == everything | (
+            {"nonrobustness", "nonrobustness_features"} if experiment["name"] == "demo" else set()
+        )
         shown = {f"figures/{name}.png" for name in DRAWN}
+        here = {
+            "source_robustness",
+            "resolution",
+            "nonrobustness",
+            "nonrobustness_features",
+            "fig2_robust",
+        }  # for the demo alone
         # Nothing is beside it: the claims were not tested on the paper's logs.
-        absent = {"claims_compared"} | (set() if experiment["name"] == "demo" else {"source_robustness", "resolution"})
+        absent = {"claims_compared"} | (set() if experiment["name"] == "demo" else here)
         assert set(drawn) == shown - {f"figures/{name}.png" for name in absent}
     else:
         # What the controlled setting of transferability is made of, which any experiment can have.

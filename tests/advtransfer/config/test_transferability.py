@@ -66,7 +66,7 @@ def test_mixtures_hold_more_and_more_of_the_targets_kind():
         parts = config["targets"][config["sources"][source]["dataset"]]["parts"]
         counts = {target: len(classes) for target, classes in parts.items()}
         shares.append(counts.get("digits", 0) / sum(counts.values()))
-        assert settings["labels"][source] == f"{shares[-1]:.0%}"
+        assert settings["labels"][source] == f"{shares[-1]:.0%} digits"
     assert shares == [0, 0.25, 0.5, 0.75, 1]
     (target,) = settings["sizes"]
     learned = set().union(

@@ -1,0 +1,93 @@
+# Whether fine-tuning hands on non-robustness (Zhang et al. 2021; docs/nonrobustness.md).
+
+
+# Networks of one way to a target under attack: a row for each seed and radius.
+rule nonrobustness_rows:
+    input:
+        models=lambda wildcards: nonrobustness.attacked_models(
+            EXPERIMENT, dict(wildcards.items())
+        ),
+        target="results/targets/{target}.safetensors",
+    output:
+        nonrobustness.ROWS,
+    log:
+        "results/logs/nonrobustness/{part}/{way}/{source}/{target}/{trained}_n{images}/seeds{first}-{last}.log",
+    benchmark:
+        "results/benchmarks/nonrobustness/{part}/{way}/{source}/{target}/{trained}_n{images}/seeds{first}-{last}.tsv"
+    wildcard_constraints:
+        part=any_of(nonrobustness.PARTS),
+        way=any_of([*config["protocols"], *config["reference_networks"]]),
+        trained=r"all|blocks\d+",
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+    params:
+        settings=lambda wildcards: as_json(
+            nonrobustness.row_settings(
+                EXPERIMENT,
+                nonrobustness.attacked_by(EXPERIMENT, dict(wildcards.items())),
+            )
+        ),
+        code=code_of("nonrobustness_rows.py"),
+    shell:
+        "python scripts/nonrobustness_rows.py --settings {params.settings:q} --threads {threads}"
+        " --models {input.models:q} --target-file {input.target:q} --code {params.code:q} --output {output:q}"
+        f"{LOGGED}"
+
+
+# Layers of a target's networks compared, and universal perturbations: rows for each seed.
+rule nonrobustness_features:
+    input:
+        models=lambda wildcards: nonrobustness.compared_models(
+            nonrobustness.compared_by(EXPERIMENT, dict(wildcards.items()))
+        ),
+        target="results/targets/{target}.safetensors",
+        subset="results/subsets/{target}/n{images}.parquet",
+    output:
+        nonrobustness.FEATURES_ROWS,
+    log:
+        "results/logs/nonrobustness_features/{way}/{source}/{target}/n{images}/seeds{first}-{last}.log",
+    wildcard_constraints:
+        way=any_of(config["protocols"]),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+    params:
+        settings=lambda wildcards: as_json(
+            nonrobustness.feature_settings(
+                EXPERIMENT,
+                nonrobustness.compared_by(EXPERIMENT, dict(wildcards.items())),
+            )
+        ),
+        code=code_of("nonrobustness_features.py"),
+    shell:
+        "python scripts/nonrobustness_features.py --settings {params.settings:q} --threads {threads}"
+        " --models {input.models:q} --target-file {input.target:q} --subset-file {input.subset:q}"
+        " --code {params.code:q} --output {output:q}"
+        f"{LOGGED}"
+
+
+rule nonrobustness:
+    input:
+        lambda wildcards: nonrobustness.row_files(EXPERIMENT, wildcards.figure),
+    output:
+        table="results/tables/{experiment}/{figure}.csv",
+        hash="results/tables/{experiment}/{figure}.csv.sha256",
+    log:
+        "results/logs/tables/{experiment}/{figure}.log",
+    wildcard_constraints:
+        figure=any_of([*nonrobustness.FIGURES, nonrobustness.FEATURES]),
+    conda:
+        "../envs/figures.yaml"
+    params:
+        tabulate=lambda wildcards: CATALOGUE[wildcards.figure].tabulate,
+        bands=EXPERIMENT["bands"],
+        code=lambda wildcards: code_of_table("nonrobustness.py", wildcards.figure),
+    shell:
+        "python scripts/nonrobustness.py --tabulate {params.tabulate:q} --bands {params.bands:q} --files {input:q}"
+        " --code {params.code:q} --output {output.table:q}"
+        f"{LOGGED}"
