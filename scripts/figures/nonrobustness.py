@@ -112,7 +112,7 @@ def _arms(settings: dict, experiment: dict) -> list[Arm]:
             natural,
             f"{name_of(experiment, natural)}, mitigated, \N{GREEK SMALL LETTER BETA} = {chosen['beta']:g}",
         )
-        for protocol, chosen in settings["mitigated"].items()
+        for protocol, chosen in sorted(settings["mitigated"].items(), key=lambda pair: pair[1]["beta"])
     ]
     looks = [(style.PALETTE[i % len(style.PALETTE)], style.MARKERS[i % len(style.MARKERS)]) for i in range(len(arms))]
     return [Arm(*arm, *look) for arm, look in zip(arms, looks, strict=True)]
