@@ -69,25 +69,3 @@ rule nonrobustness_features:
         " --models {input.models:q} --target-file {input.target:q} --subset-file {input.subset:q}"
         " --code {params.code:q} --output {output:q}"
         f"{LOGGED}"
-
-
-rule nonrobustness:
-    input:
-        lambda wildcards: nonrobustness.row_files(EXPERIMENT, wildcards.figure),
-    output:
-        table="results/tables/{experiment}/{figure}.csv",
-        hash="results/tables/{experiment}/{figure}.csv.sha256",
-    log:
-        "results/logs/tables/{experiment}/{figure}.log",
-    wildcard_constraints:
-        figure=any_of([*nonrobustness.FIGURES, nonrobustness.FEATURES]),
-    conda:
-        "../envs/figures.yaml"
-    params:
-        tabulate=lambda wildcards: CATALOGUE[wildcards.figure].tabulate,
-        bands=EXPERIMENT["bands"],
-        code=lambda wildcards: code_of_table("nonrobustness.py", wildcards.figure),
-    shell:
-        "python scripts/nonrobustness.py --tabulate {params.tabulate:q} --bands {params.bands:q} --files {input:q}"
-        " --code {params.code:q} --output {output.table:q}"
-        f"{LOGGED}"

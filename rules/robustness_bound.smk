@@ -31,25 +31,3 @@ rule robustness_bound_rows:
         "python scripts/robustness_bound_rows.py --settings {params.settings:q} --threads {threads}"
         " --models {input.models:q} --target-file {input.target:q} --code {params.code:q} --output {output:q}"
         f"{LOGGED}"
-
-
-rule robustness_bound:
-    input:
-        lambda wildcards: robustness_bound.row_files(EXPERIMENT),
-    output:
-        table="results/tables/{experiment}/{figure}.csv",
-        hash="results/tables/{experiment}/{figure}.csv.sha256",
-    log:
-        "results/logs/tables/{experiment}/{figure}.log",
-    wildcard_constraints:
-        figure=any_of(entries("attacked")),
-    conda:
-        "../envs/figures.yaml"
-    params:
-        tabulate=lambda wildcards: CATALOGUE[wildcards.figure].tabulate,
-        bands=EXPERIMENT["bands"],
-        code=lambda wildcards: code_of_table("robustness_bound.py", wildcards.figure),
-    shell:
-        "python scripts/robustness_bound.py --tabulate {params.tabulate:q} --bands {params.bands:q} --files {input:q}"
-        " --code {params.code:q} --output {output.table:q}"
-        f"{LOGGED}"

@@ -49,6 +49,29 @@ rule table:
         f"{LOGGED}"
 
 
+# Of a study: its rows, which are one attacked image or one pair of networks each, to what a figure draws.
+rule study_table:
+    input:
+        lambda wildcards: inputs.study_rows(EXPERIMENT, wildcards.figure),
+    output:
+        table="results/tables/{experiment}/{figure}.csv",
+        hash="results/tables/{experiment}/{figure}.csv.sha256",
+    log:
+        "results/logs/tables/{experiment}/{figure}.log",
+    wildcard_constraints:
+        figure=any_of(entries(*inputs.STUDIES)),
+    conda:
+        "../envs/figures.yaml"
+    params:
+        tabulate=lambda wildcards: CATALOGUE[wildcards.figure].tabulate,
+        bands=EXPERIMENT["bands"],
+        code=lambda wildcards: code_of_table("study_table.py", wildcards.figure),
+    shell:
+        "python scripts/study_table.py --tabulate {params.tabulate:q} --bands {params.bands:q} --files {input:q}"
+        " --code {params.code:q} --output {output.table:q}"
+        f"{LOGGED}"
+
+
 rule table5:
     input:
         table=f"results/tables/{EXPERIMENT['name']}/table5.csv",

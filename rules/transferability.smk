@@ -35,28 +35,6 @@ rule transferability_rows:
         f"{LOGGED}"
 
 
-rule transferability:
-    input:
-        lambda wildcards: transferability.row_files(EXPERIMENT, wildcards.figure),
-    output:
-        table="results/tables/{experiment}/{figure}.csv",
-        hash="results/tables/{experiment}/{figure}.csv.sha256",
-    log:
-        "results/logs/tables/{experiment}/{figure}.log",
-    wildcard_constraints:
-        figure=any_of(transferability.COMPARISONS),
-    conda:
-        "../envs/figures.yaml"
-    params:
-        tabulate=lambda wildcards: CATALOGUE[wildcards.figure].tabulate,
-        bands=EXPERIMENT["bands"],
-        code=lambda wildcards: code_of_table("transferability.py", wildcards.figure),
-    shell:
-        "python scripts/transferability.py --tabulate {params.tabulate:q} --bands {params.bands:q} --files {input:q}"
-        " --code {params.code:q} --output {output.table:q}"
-        f"{LOGGED}"
-
-
 rule transferability_synthetic:
     input:
         lambda wildcards: current([]),

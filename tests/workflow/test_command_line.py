@@ -67,10 +67,9 @@ def test_the_papers_grid_is_planned_offline(fresh):
         # The probes of transferability are those; its controlled setting has 5 sources.
         "fine_tuned_model": 2 * 3 + 2 + 3 * 6 * (4 + 2 * 2) + 3 * 5,
         "robustness_bound_rows": 6 * (4 + 2 * 2),
-        "robustness_bound": 2,
         "reference_network": 3 * (6 + 1),
         "transferability_rows": 6 * 4 + 5,
-        "transferability": 2,
+        "study_table": 4,
         "transferability_synthetic": 5,
         "transferability_synthetic_table": 1,
         # Beside figures 7 and 8, influence_cut, robustness_bound and the three of transferability.

@@ -83,7 +83,7 @@ def test_without_records_the_artefacts_know_what_made_them(changed):
     planned = changed.planned(*ASKED, *TINY)
     assert {rule: len(jobs) for rule, jobs in planned.items()} == {
         "nonrobustness_rows": 4,
-        "nonrobustness": 1,
+        "study_table": 1,
         "table_copy": 1,
         "figure": 1,
     }
@@ -112,7 +112,7 @@ def test_figure_2_under_attack_keeps_its_networks(attacked):
     assert {rule: len(jobs) for rule, jobs in planned.items()} == {
         "fine_tuned_model": 8,
         "nonrobustness_rows": 4,
-        "nonrobustness": 1,
+        "study_table": 1,
         "figure": 1,
     }
 

@@ -61,7 +61,7 @@ def test_without_records_the_artefacts_know_what_made_them(changed):
     planned = changed.planned(*ASKED, *TINY)
     assert {rule: len(jobs) for rule, jobs in planned.items()} == {
         "robustness_bound_rows": 4,
-        "robustness_bound": 2,
+        "study_table": 2,
         "table_copy": 1,
         "figure": 1,
     }

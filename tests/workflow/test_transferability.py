@@ -99,7 +99,7 @@ def test_without_records_the_artefacts_know_what_made_them(changed):
     planned = changed.planned(*ASKED, *TINY)
     assert {rule: len(jobs) for rule, jobs in planned.items()} == {
         "transferability_rows": 2,
-        "transferability": 1,
+        "study_table": 1,
         "table_copy": 1,
         "figure": 1,
     }
@@ -111,7 +111,7 @@ def test_another_recipe_trains_reference_networks_and_nothing_else(changed):
     assert {rule: len(jobs) for rule, jobs in planned.items()} == {
         "reference_network": 3,
         "transferability_rows": 4,
-        "transferability": 2,
+        "study_table": 2,
         "table_copy": 2,
         "figure": 2,
     }

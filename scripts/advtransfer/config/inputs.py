@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from advtransfer.config import nonrobustness
+from advtransfer.config import nonrobustness, robustness_bound, transferability
 from advtransfer.config.catalogue import CATALOGUE, Entry
 from advtransfer.config.claims import FIGURES as CLAIMED_FIGURES
 from advtransfer.config.claims import TABLES as CLAIMED_TABLES
@@ -28,6 +28,8 @@ PART_OF = {
     "influence_cut": "influence_cut",
     "networks": "visualisation",
 }
+# What the tables of studies with rows of their own are drawn from.
+STUDIES = ("attacked", "arms", "compared", "controlled")
 # The paper's Table 5, as printed, and the trained blocks of its models.
 PRINTED, PRINTED_BLOCKS = "resources/published/table5.csv", 3
 # The claims as tested on the paper's own logs, beside which others are shown.
@@ -218,6 +220,16 @@ def claimed_files(
 ) -> list[str]:
     """All that the experiment's claims are tested on, besides resources/."""
     return [*claimed_rows(experiment), *claimed_tables(config, experiment, inspection)[0].values()]
+
+
+def study_rows(experiment: Mapping[str, Any], figure: str) -> list[str]:
+    """The files of rows that the table of a study is made of. Raises InputError where the experiment does not take part in it."""
+    drawn_from = CATALOGUE[figure].drawn_from
+    if drawn_from == "attacked":
+        return robustness_bound.row_files(experiment)
+    if drawn_from == "arms":
+        return nonrobustness.row_files(experiment, figure)
+    return transferability.row_files(experiment, figure)
 
 
 def audited(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> str:

@@ -410,10 +410,10 @@ def _table(
     if entry.drawn_from == "synthetic":
         rows = functools.partial(_all_of, inputs.synthetic_files(config))
         return Recipe({"bands": config["bands"]}, ("transferability_synthetic_table.py",), others=rows)
-    if entry.drawn_from == "attacked":
+    if entry.drawn_from in inputs.STUDIES:
         settings = {"tabulate": entry.tabulate, "bands": experiment["bands"]}
-        rows = functools.partial(_all_of, robustness_bound.row_files(experiment))
-        return Recipe(settings, table_code("robustness_bound.py", name), others=rows)
+        rows = functools.partial(_all_of, inputs.study_rows(experiment, name))
+        return Recipe(settings, table_code("study_table.py", name), others=rows)
     if entry.drawn_from == "claims":
         settings = claims_settings(config, experiment, inspection)
         return Recipe(
@@ -422,14 +422,6 @@ def _table(
     if entry.drawn_from == "claims_compared":
         used = {"published": inputs.AUDIT, "experiment": f"results/tables/{experiment['name']}/claims.csv"}
         return Recipe(None, ("claims_compared.py",), used)
-    if entry.drawn_from == "arms":
-        settings = {"tabulate": entry.tabulate, "bands": experiment["bands"]}
-        rows = functools.partial(_all_of, nonrobustness.row_files(experiment, name))
-        return Recipe(settings, table_code("nonrobustness.py", name), others=rows)
-    if name in transferability.COMPARISONS:
-        settings = {"tabulate": entry.tabulate, "bands": experiment["bands"]}
-        rows = functools.partial(_all_of, transferability.row_files(experiment, name))
-        return Recipe(settings, table_code("transferability.py", name), others=rows)
     if entry.drawn_from == "architecture":
         settings = {
             "source": resolve_source(config["sources"][experiment["sources"]["natural"]]),
