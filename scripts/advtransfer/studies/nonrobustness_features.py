@@ -42,7 +42,11 @@ def mean_cca(activations: np.ndarray, others: np.ndarray, variance: float = 0.99
     does not depend on invertible linear maps of either. The mean is over as many directions as the smaller has. It grows with k / n
     for independent activations too: compare with shuffled ones.
     """
-    mine, theirs = (principal_directions(values, variance) for values in (activations, others))
+    return mean_correlation(principal_directions(activations, variance), principal_directions(others, variance))
+
+
+def mean_correlation(mine: np.ndarray, theirs: np.ndarray) -> float:
+    """Mean of the min(k, l) canonical correlations of two sets of orthonormal columns, [n, k] and [n, l]; NaN where either has none."""
     if not mine.shape[1] or not theirs.shape[1]:
         return float("nan")
     return float(np.linalg.svd(mine.T @ theirs, compute_uv=False).clip(0, 1).mean())
@@ -120,13 +124,20 @@ def measure(
     networks of settings["perturbed"] get. pairs: which are compared. train_images, test_images: uint8, for crafting and for everything
     else. settings: variance, epsilon, steps, draws (of random signs), crafted, perturbed, seed.
     """
-    layers = {name: layer_activations(model, test_images, resolution, device) for name, model in networks.items()}
+    layers = {
+        name: [
+            principal_directions(activations, settings["variance"])
+            for activations in layer_activations(model, test_images, resolution, device)
+        ]
+        for name, model in networks.items()
+    }
     order = torch.randperm(len(test_images), generator=generator_for(settings["seed"], "shuffled images")).numpy()
     for first, second in pairs:
         for layer, (mine, theirs) in enumerate(zip(layers[first], layers[second], strict=True)):
             same = {"seed": seed, "first": first, "second": second, "place": layer}
-            yield {"quantity": "cca", **same, "value": mean_cca(mine, theirs, settings["variance"])}
-            yield {"quantity": "cca_shuffled", **same, "value": mean_cca(mine, theirs[order], settings["variance"])}
+            yield {"quantity": "cca", **same, "value": mean_correlation(mine, theirs)}
+            # Shuffled images have their directions shuffled.
+            yield {"quantity": "cca_shuffled", **same, "value": mean_correlation(mine, theirs[order])}
     crafting, x = (to_unit(part.to(device), resolution) for part in (train_images, test_images))
     deltas = {}
     for name in settings["crafted"]:
