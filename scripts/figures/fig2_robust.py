@@ -28,7 +28,7 @@ HIGH = 1.25
 def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     """A panel for each target: under attack, and fainter as the images are."""
     settings = experiment["nonrobustness"]
-    curve, attack = settings["curve"], settings["attack"]
+    curve = settings["curve"]
     targets = style.present(table, experiment["targets"])
     looks = {
         source: (style.PALETTE[index], line, marker or "s")
@@ -38,9 +38,8 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
             if source in curve["sources"]
         )
     }
-    at = f"\N{GREEK SMALL LETTER EPSILON} = {epsilon_text(curve['epsilon'], attack['norm'])}"
     handles = [
-        Line2D([], [], color=colour, linestyle=line, marker=marker, label=f"{name_of(experiment, source)}, {at}")
+        Line2D([], [], color=colour, linestyle=line, marker=marker, label=f"{name_of(experiment, source)}, attacked")
         for source, (colour, line, marker) in looks.items()
     ]
     handles += [
@@ -88,6 +87,6 @@ def _footer(table: pd.DataFrame, experiment: dict) -> str:
     bands = f"; bands: their 95% intervals ({kind}), cut at 0 and 100" if seeds > 1 else ""
     return (
         f"Experiment: {experiment['name']}; protocol: {curve['protocol']}; {int(clean['attacked_networks'].sum())} networks, {blocks_in_words(curve['blocks'])}. "
-        f"Attack: PGD-{attack['steps']}{restarts}, {NORMS[attack['norm']]}, on {int(clean['test_images'].max()):,} test images of each, the worst case over "
+        f"Attack: PGD-{attack['steps']}{restarts}, {NORMS[attack['norm']]}, \N{GREEK SMALL LETTER EPSILON} = {epsilon_text(curve['epsilon'], attack['norm'])}, on {int(clean['test_images'].max()):,} test images of each, the worst case over "
         f"restarts.\nLines: means over {seeds} seed{'s' if seeds > 1 else ''}{bands}."
     )
