@@ -169,7 +169,7 @@ def _draw_declines(ax: Axes, table: pd.DataFrame, arms: Sequence[Arm], shown: fl
             _bar(ax, index, line, arm.colour)
             ax.plot(index, 100 * line.mean, arm.marker, color=arm.colour, clip_on=False, markersize=4.4, **EDGE)
     _places(ax, arms)
-    ax.set_ylim(0, 100)
+    ax.set_ylim(0, 110)  # marks at 100 keep clear of the title
 
 
 def _places(ax: Axes, arms: Sequence[Arm]) -> None:

@@ -103,7 +103,7 @@ class Machine:
         monkeypatch.setattr(estimate, "fine_tune_seeds", self.run)
         monkeypatch.setattr(estimate.time, "perf_counter", lambda: self.now)
 
-    def run(self, source, dataset, subsets, blocks, protocol, device):
+    def run(self, source, dataset, subsets, blocks, protocol, device, learner):
         """Let the time pass that the cost says."""
         images = len(next(iter(subsets.values())))
         seeds, tests = len(subsets), len(dataset.test_labels)
