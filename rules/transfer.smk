@@ -1,17 +1,20 @@
-# Fine-tuning: one job for a source, a target, a number of blocks, a number of images and a chunk of seeds.
+# Fine-tuning: one job for a source, a target, a number of blocks, a chunk of seeds, and one or several numbers of images.
 
 
 rule transfer:
     input:
         source="results/sources/{source}.safetensors",
         target="results/targets/{target}.safetensors",
-        subset="results/subsets/{target}/n{images}.parquet",
+        subsets=lambda wildcards: [
+            subset_file(wildcards.target, images)
+            for images in wildcards.sizes.split("+")
+        ],
     output:
-        "results/transfer/{protocol}/{source}/{target}/blocks{blocks}_n{images}/seeds{first}-{last}.parquet",
+        "results/transfer/{protocol}/{source}/{target}/blocks{blocks}_n{sizes}/seeds{first}-{last}.parquet",
     log:
-        "results/logs/transfer/{protocol}/{source}/{target}/blocks{blocks}_n{images}/seeds{first}-{last}.log",
+        "results/logs/transfer/{protocol}/{source}/{target}/blocks{blocks}_n{sizes}/seeds{first}-{last}.log",
     benchmark:
-        "results/benchmarks/transfer/{protocol}/{source}/{target}/blocks{blocks}_n{images}/seeds{first}-{last}.tsv"
+        "results/benchmarks/transfer/{protocol}/{source}/{target}/blocks{blocks}_n{sizes}/seeds{first}-{last}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: 1
@@ -19,24 +22,20 @@ rule transfer:
         gpu=1,
     params:
         settings=lambda wildcards: as_json(
-            resolve.resolve_protocol(config, wildcards.protocol, int(wildcards.images))
+            resolve.resolve_sizes(config, wildcards.protocol, wildcards.sizes)
         ),
         seeds=lambda wildcards: as_json(
             config["seeds"][int(wildcards.first) : int(wildcards.last) + 1]
         ),
         code=lambda wildcards: code_of(
-            *stale.transfer_code(
-                resolve.resolve_protocol(
-                    config, wildcards.protocol, int(wildcards.images)
-                )
-            )
+            *stale.transfer_code(config["protocols"][wildcards.protocol])
         ),
     shell:
         "python scripts/transfer.py --protocol {wildcards.protocol:q} --settings {params.settings:q}"
         " --source {wildcards.source:q} --target {wildcards.target:q} --blocks {wildcards.blocks:q}"
-        " --images {wildcards.images:q} --seeds {params.seeds:q} --threads {threads} --source-file {input.source:q}"
-        " --target-file {input.target:q} --subset-file {input.subset:q}"
-        " --code {params.code:q} --output {output:q}"
+        " --seeds {params.seeds:q} --threads {threads} --source-file {input.source:q}"
+        " --target-file {input.target:q} --subset-files {input.subsets:q}"
+        " --code {params.code:q} --grow --output {output:q}"
         f"{LOGGED}"
 
 
@@ -58,19 +57,15 @@ rule fine_tuned_model:
         gpu=1,
     params:
         settings=lambda wildcards: as_json(
-            resolve.resolve_protocol(config, wildcards.protocol, int(wildcards.images))
+            resolve.resolve_sizes(config, wildcards.protocol, wildcards.images)
         ),
         code=lambda wildcards: code_of(
-            *stale.transfer_code(
-                resolve.resolve_protocol(
-                    config, wildcards.protocol, int(wildcards.images)
-                )
-            )
+            *stale.transfer_code(config["protocols"][wildcards.protocol])
         ),
     shell:
         "python scripts/transfer.py --protocol {wildcards.protocol:q} --settings {params.settings:q}"
         " --source {wildcards.source:q} --target {wildcards.target:q} --blocks {wildcards.blocks:q}"
-        " --images {wildcards.images:q} --seeds '[{wildcards.seed:q}]' --threads {threads} --source-file {input.source:q}"
-        " --target-file {input.target:q} --subset-file {input.subset:q} --model {output.model:q}"
+        " --seeds '[{wildcards.seed:q}]' --threads {threads} --source-file {input.source:q}"
+        " --target-file {input.target:q} --subset-files {input.subset:q} --model {output.model:q}"
         " --code {params.code:q} --output {output.rows:q}"
         f"{LOGGED}"

@@ -4,9 +4,10 @@ import argparse
 import json
 import logging
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import redirect_stderr
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -31,14 +32,14 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = arguments.settings
     experiment, sources, targets = settings["experiment"], settings["sources"], settings["targets"]
-    jobs = estimate.plan(experiment, settings["protocols"], targets)
-    left = [job for job in jobs if not job.done]
-    if not jobs:
+    parts = estimate.plan(experiment, settings["protocols"], targets)
+    left = [part for part in parts if not part.done]
+    if not parts:
         say(f"Experiment {experiment['name']}: nothing to train, its rows are read from a file.")
         return
     say(
-        f"Experiment {experiment['name']}, protocol {experiment['protocol']}: {models(jobs):,} models in {len(jobs):,} jobs; "
-        f"{models(jobs) - models(left):,} models in {len(jobs) - len(left):,} jobs are done."
+        f"Experiment {experiment['name']}, protocol {experiment['protocol']}: {models(parts):,} models in {jobs(parts):,} jobs; "
+        f"{models(parts) - models(left):,} models in {jobs(parts) - jobs(left):,} jobs are done."
     )
     if not left:
         say("Nothing is left to train.")
@@ -47,14 +48,14 @@ def main() -> None:
     # Sources of one architecture cost the same.
     networks: dict[str, list[str]] = defaultdict(list)
     architectures: dict[str, dict[str, Any]] = {}
-    for name in dict.fromkeys(job.source for job in jobs):
+    for name in dict.fromkeys(part.source for part in parts):
         architecture = architecture_of(sources[name])
         text = "{resolution}x{resolution} pixels, {layers} blocks, width {width:g}".format(
             **{**architecture, "layers": "-".join(map(str, architecture["layers"]))}
         )
         networks[text].append(name)
         architectures[text] = architecture
-    measured = {(text, job.blocks) for text, names in networks.items() for job in left if job.source in names}
+    measured = {(text, part.blocks) for text, names in networks.items() for part in left if part.source in names}
     with redirect_stderr(sys.stdout):  # if it has to wait for a GPU, the terminal should say so
         device = pick_device(arguments.threads, next(iter(settings["protocols"].values())).get("precision"))
     gpu = device.type == "cuda"
@@ -62,18 +63,19 @@ def main() -> None:
     say(f"Measuring on {machine}; this takes about a minute.")
     start = estimate.start_seconds(Path(__file__).with_name("transfer.py"))
 
-    seconds: dict[estimate.Job, float] = {}
+    seconds: dict[estimate.Part, float] = {}
+    sizes_of = Counter(part.file for part in parts)
     cache_bytes = 0
     for text, names in networks.items():
         say("", f"Networks of {text} ({', '.join(names)}):", line(*HEADER))
-        for blocks in sorted({job.blocks for job in jobs}):
-            planned = [job for job in jobs if job.source in names and job.blocks == blocks]
-            open_jobs = [job for job in planned if not job.done]
-            if not open_jobs:
+        for blocks in sorted({part.blocks for part in parts}):
+            planned = [part for part in parts if part.source in names and part.blocks == blocks]
+            waiting = [part for part in planned if not part.done]
+            if not waiting:
                 continue
-            largest = max(open_jobs, key=lambda job: job.training_passes)
+            largest = max(waiting, key=lambda part: part.training_passes)
             protocol = settings["protocols"][str(largest.images)]
-            shape = max(image_shape(targets[job.target], job.target) for job in open_jobs)
+            shape = max(image_shape(targets[part.target], part.target) for part in waiting)
             cost = estimate.calibrate(
                 architectures[text],
                 blocks,
@@ -83,20 +85,27 @@ def main() -> None:
                 device,
                 CALIBRATION_SECONDS / len(measured),
             )
-            took = {job: start + cost.seconds(job, protocol) for job in open_jobs}
-            sizes = (estimate.activation_cache_bytes(architectures[text], job, protocol) for job in open_jobs)
-            cache_bytes = max(cache_bytes, *sizes)
+            # The sizes of a job share its start.
+            took = {part: start / sizes_of[part.file] + cost.seconds(part, protocol) for part in waiting}
+            held = (estimate.activation_cache_bytes(architectures[text], part, protocol) for part in waiting)
+            cache_bytes = max(cache_bytes, *held)
             seconds |= took
-            say(row(blocks, planned, open_jobs, took, cost))
+            say(row(blocks, planned, waiting, took, cost))
     if len(measured) > 1:
-        say(row("all", jobs, left, seconds))
+        say(row("all", parts, left, seconds))
 
     at_once = max(1, arguments.cores // arguments.threads)
     if gpu:
         at_once = min(at_once, torch.cuda.device_count())
-    total = sum(seconds.values())
-    wall = max(total / at_once, max(seconds.values()))
+    total, longest = sum(seconds.values()), Counter()
+    for part, took in seconds.items():
+        longest[part.file] += took
+    wall = max(total / at_once, max(longest.values()))
     say("", f"Time: {duration(total)} of computing, {duration(wall)} with {at_once} job(s) at once.")
+    say(
+        f"A job takes {duration(median(longest.values()))} (median; {duration(max(longest.values()))} at most), {duration(start)} of them "
+        "to start; 'seeds_per_job' says what jobs hold."
+    )
     written = estimate.disk_bytes(left, sources, targets, settings["drawn_seeds"])
     parts = ", ".join(f"{what} {size(count)}" for what, count in written.items() if count)
     say(f"Disk: {size(sum(written.values()))} more ({parts}).")
@@ -104,7 +113,7 @@ def main() -> None:
         say(
             f"Temporary: a job's activation cache takes up to {size(cache_bytes)} in a mapped file in $TMPDIR, while it runs."
         )
-    trained = sorted({job.source for job in left if sources[job.source]["kind"] == "train"})
+    trained = sorted({part.source for part in left if sources[part.source]["kind"] == "train"})
     if trained:
         say(f"Not included: the training of {', '.join(trained)}.")
 
@@ -124,9 +133,9 @@ HEADER = (
 
 def row(
     blocks: int | str,
-    planned: list[estimate.Job],
-    left: list[estimate.Job],
-    seconds: dict[estimate.Job, float],
+    planned: list[estimate.Part],
+    left: list[estimate.Part],
+    seconds: dict[estimate.Part, float],
     cost: estimate.Cost | None = None,
 ) -> str:
     """One line of the table; rates in images a second, where a single cost stands behind it."""
@@ -134,9 +143,9 @@ def row(
         blocks,
         f"{models(planned):,}",
         f"{models(left):,}",
-        f"{len(left):,}",
-        f"{sum(job.training_passes for job in left):,}",
-        f"{sum(job.evaluation_passes for job in left):,}",
+        f"{jobs(left):,}",
+        f"{sum(part.training_passes for part in left):,}",
+        f"{sum(part.evaluation_passes for part in left):,}",
         rate(cost.train) if cost else "",
         rate(cost.evaluate) if cost else "",
         duration(sum(seconds.values())),
@@ -148,9 +157,14 @@ def line(*cells: object) -> str:
     return "  ".join(str(cell).rjust(width) for cell, width in zip(cells, (6, 7, 7, 9, 17, 17, 8, 10, 10), strict=True))
 
 
-def models(jobs: list[estimate.Job]) -> int:
+def models(parts: list[estimate.Part]) -> int:
     """How many models jobs train."""
-    return sum(job.seeds for job in jobs)
+    return sum(part.seeds for part in parts)
+
+
+def jobs(parts: list[estimate.Part]) -> int:
+    """How many jobs there are."""
+    return len({part.file for part in parts})
 
 
 def rate(seconds: float) -> str:

@@ -91,7 +91,7 @@ def an_experiment(**changes) -> dict:
         "figures": selections(targets),
         "bands": "t",
         "rows": None,
-        "seeds_per_job": [[1000, 5]],
+        "seeds_per_job": [[1000, 5, False]],
     } | changes
 
 

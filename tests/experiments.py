@@ -58,7 +58,7 @@ def an_experiment(models: int = 4, targets: tuple[str, ...] = ("leaves", "stones
         "figures": selections(targets),
         "bands": "t",
         "rows": None,
-        "seeds_per_job": [[1000, 2]],
+        "seeds_per_job": [[1000, 2, False]],
     } | changes
 
 

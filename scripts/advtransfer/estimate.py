@@ -35,10 +35,10 @@ SUBSETS_FILE_BYTES, DRAWN_IMAGE_BYTES = 4_000, 3
 
 
 @dataclass(frozen=True)
-class Job:
-    """One transfer job: some seeds of a source, a target, a block count and a number of training images.
+class Part:
+    """One size of a transfer job: some seeds of a source, a target, a block count and a number of training images.
 
-    epochs: of one seed. evaluations: passes of one seed over the `test_images`. done: whether its file of rows exists.
+    epochs: of one seed. evaluations: passes of one seed over the `test_images`. file: the job's rows; done: whether they exist.
     """
 
     source: str
@@ -49,6 +49,7 @@ class Job:
     epochs: int
     evaluations: int
     test_images: int
+    file: str
     done: bool
 
     @property
@@ -64,25 +65,27 @@ class Job:
 
 def plan(
     experiment: Mapping[str, Any], protocols: Mapping[str, Mapping[str, Any]], counts: Mapping[str, Mapping[str, int]]
-) -> list[Job]:
-    """The transfer jobs that the figures of an experiment (resolved, see `grid`) need, each once; none for published rows.
+) -> list[Part]:
+    """The transfer jobs that the figures of an experiment (resolved, see `grid`) need, by size; none for published rows.
 
     protocols: {number of images, as text: the protocol at that size}. counts: {target: {"test": images, ...}}.
     A job is done where its file exists; whether a changed setting would repeat it is for Snakemake to know.
     """
     return [
-        Job(
-            cell.source,
-            cell.target,
-            cell.blocks,
-            cell.images,
-            seeds,
-            protocols[str(cell.images)]["epochs"],
-            len(protocols[str(cell.images)]["evaluated_epochs"]),
-            counts[cell.target]["test"],
+        Part(
+            job.source,
+            job.target,
+            job.blocks,
+            images,
+            job.last - job.first + 1,
+            protocols[str(images)]["epochs"],
+            len(protocols[str(images)]["evaluated_epochs"]),
+            counts[job.target]["test"],
+            file,
             Path(file).is_file(),
         )
-        for file, (cell, seeds) in transfer_jobs(experiment).items()
+        for file, job in transfer_jobs(experiment).items()
+        for images in job.images
     ]
 
 
@@ -91,7 +94,7 @@ def plan(
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds that a job takes: `start` for itself, and for each image `once`, `train` and `evaluate`.
+    """Seconds that a size of a job takes: `start` for itself, and for each image `once`, `train` and `evaluate`.
 
     once: what is computed a single time for an image, such as frozen layers' activations that are cached; about 0 if nothing is.
     """
@@ -101,11 +104,11 @@ class Cost:
     train: float
     evaluate: float
 
-    def seconds(self, job: Job, protocol: Mapping[str, Any]) -> float:
-        """How long a job will take."""
-        cached = cached_images(job.seeds, job.images, job.test_images, protocol)
+    def seconds(self, part: Part, protocol: Mapping[str, Any]) -> float:
+        """How long a size of a job will take, the start of its process apart."""
+        cached = cached_images(part.seeds, part.images, part.test_images, protocol)
         return (
-            self.start + cached * self.once + job.training_passes * self.train + job.evaluation_passes * self.evaluate
+            self.start + cached * self.once + part.training_passes * self.train + part.evaluation_passes * self.evaluate
         )
 
 
@@ -148,7 +151,7 @@ def cached_images(seeds: int, images: int, test_images: int, protocol: Mapping[s
     )
 
 
-def activation_cache_bytes(architecture: Mapping[str, Any], job: Job, protocol: Mapping[str, Any]) -> int:
+def activation_cache_bytes(architecture: Mapping[str, Any], part: Part, protocol: Mapping[str, Any]) -> int:
     """The most bytes that a job's activation cache holds at once: of its test images and of one seed's training images.
 
     With 0 blocks it is those of all seeds, which then train together; 0 where the protocol allows no cache.
@@ -156,9 +159,9 @@ def activation_cache_bytes(architecture: Mapping[str, Any], job: Job, protocol: 
     if not caches_activations(protocol):
         return 0
     with torch.device("meta"):
-        shape = activation_shape(build(architecture).network, job.blocks, architecture["resolution"])
-    seeds = job.seeds if job.blocks == 0 else 1
-    images = cached_images(seeds, job.images, job.test_images, protocol)
+        shape = activation_shape(build(architecture).network, part.blocks, architecture["resolution"])
+    seeds = part.seeds if part.blocks == 0 else 1
+    images = cached_images(seeds, part.images, part.test_images, protocol)
     return images * math.prod(shape) * (2 if protocol.get("precision") == "bf16" else 4)
 
 
@@ -262,24 +265,24 @@ def parameter_bytes(architecture: Mapping[str, Any]) -> int:
 
 
 def disk_bytes(
-    jobs: Sequence[Job],
+    parts: Sequence[Part],
     sources: Mapping[str, Mapping[str, Any]],
     targets: Mapping[str, Mapping[str, Any]],
     drawn_seeds: int,
 ) -> dict[str, int]:
-    """What the jobs, with all that they need, have yet to write: {what: bytes}. Existing files are left out.
+    """What jobs, with all that they need, have yet to write: {what: bytes}. Existing files are left out.
 
     targets: their entries with the keys train and test, numbers of images. drawn_seeds: seeds that subsets are drawn for.
     """
     written = {"downloads": 0, "sources": 0, "targets": 0, "subsets": 0, "rows": 0}
-    for name in dict.fromkeys(job.source for job in jobs):
+    for name in dict.fromkeys(part.source for part in parts):
         source = sources[name]
         size = parameter_bytes(architecture_of(source))
         if not Path(f"results/sources/{name}.safetensors").is_file():
             written["sources"] += size
         if source["kind"] == "download" and not Path("results/downloads", source["file"]).is_file():
             written["downloads"] += size
-    for name in dict.fromkeys(job.target for job in jobs):
+    for name in dict.fromkeys(part.target for part in parts):
         target = targets[name]
         if Path(f"results/targets/{name}.safetensors").is_file():
             continue
@@ -288,10 +291,10 @@ def disk_bytes(
         archived = target["kind"] == "torchvision" and "data_root" not in target
         if archived and not Path("results/downloads", target["dataset"]).is_dir():
             written["downloads"] += TORCHVISION[target["dataset"]].archive_bytes
-    for target, images in dict.fromkeys((job.target, job.images) for job in jobs):
+    for target, images in dict.fromkeys((part.target, part.images) for part in parts):
         if not Path(f"results/subsets/{target}/n{images}.parquet").is_file():
             written["subsets"] += SUBSETS_FILE_BYTES + DRAWN_IMAGE_BYTES * images * drawn_seeds
-    for job in jobs:
-        if not job.done:
-            written["rows"] += ROWS_FILE_BYTES + NOTES_BYTES + ROW_BYTES * job.seeds * job.evaluations
+    left = [part for part in parts if not part.done]
+    written["rows"] += (ROWS_FILE_BYTES + NOTES_BYTES) * len({part.file for part in left})
+    written["rows"] += sum(ROW_BYTES * part.seeds * part.evaluations for part in left)
     return written

@@ -19,7 +19,7 @@ def progress(experiment: dict[str, Any], now: float) -> list[str]:
     if not jobs:
         return [f"Experiment {experiment['name']}: nothing to train, its rows are read from a file."]
     done = {file for file in jobs if Path(file).is_file()}
-    total, models = (sum(jobs[file][1] for file in files) for files in (jobs, done))
+    total, models = (sum(jobs[file].models for file in files) for files in (jobs, done))
     lines = [
         f"Experiment {experiment['name']}, protocol {experiment['protocol']}: {models:,} of {total:,} models ({models / total:.0%}), "
         f"{len(done):,} of {len(jobs):,} jobs are done."

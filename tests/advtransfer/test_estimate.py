@@ -10,7 +10,7 @@ from advtransfer.checkpoints import DEFAULTS, architecture_of
 from advtransfer.config import resolve
 from advtransfer.config.grid import transfer_jobs
 from advtransfer.errors import InputError
-from advtransfer.estimate import Cost, Job
+from advtransfer.estimate import Cost, Part
 from advtransfer.targets.listing import image_shape
 from experiments import PROJECT, counts_of, read_config, resolved
 
@@ -37,7 +37,9 @@ def test_the_papers_grid_is_counted_as_the_paper_counts_it(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     jobs, _ = planned("paper")
     assert sum(job.seeds for job in jobs) == 12_576
+    # Of 10 sizes the smallest three share jobs, in 4 chunks of seeds each; then 4, 4, 2, 2, 5, 5, 1.
     assert len(jobs) == 3_360
+    assert len({job.file for job in jobs}) == 16 * 6 * (4 + 4 + 4 + 2 + 2 + 5 + 5 + 1)
     assert not any(job.done for job in jobs)
     # Table 2: seeds, epochs and evaluations by size; 4 sources and 4 block counts.
     training = {50_000: 2, 60_000: 3, 73_257: 1}
@@ -57,18 +59,18 @@ def test_published_rows_are_no_jobs(tmp_path, monkeypatch):
 
 def test_existing_rows_are_done(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    file = tmp_path / "results/transfer/demo/mini_l2/digits/blocks3_n50/seeds0-19.parquet"
+    file = tmp_path / "results/transfer/demo/mini_l2/digits/blocks3_n50+100+200/seeds0-19.parquet"
     file.parent.mkdir(parents=True)
     file.write_text("")
     jobs, _ = planned("demo")
-    assert len(jobs) == len(transfer_jobs(resolved(read_config(), "demo")))
+    assert {job.file for job in jobs} == transfer_jobs(resolved(read_config(), "demo")).keys()
     assert [(j.source, j.target, j.blocks, j.images, j.seeds) for j in jobs if j.done] == [
-        ("mini_l2", "digits", 3, 50, 20)
+        ("mini_l2", "digits", 3, images, 20) for images in (50, 100, 200)
     ]
 
 
 def test_a_cost_adds_up():
-    job = Job("a", "b", 3, images=100, seeds=5, epochs=10, evaluations=2, test_images=1000, done=False)
+    job = Part("a", "b", 3, images=100, seeds=5, epochs=10, evaluations=2, test_images=1000, file="", done=False)
     assert (job.training_passes, job.evaluation_passes) == (5_000, 10_000)
     assert Cost(1, 0, 0, 0).seconds(job, {"batch_norm": "frozen"}) == 1
     assert Cost(0, 0, 0.5, 0.25).seconds(job, {"batch_norm": "frozen"}) == 5_000 * 0.5 + 10_000 * 0.25
@@ -81,7 +83,7 @@ def test_a_cost_adds_up():
 def test_the_activation_cache_at_the_papers_scale():
     """CIFAR-10 through a ResNet-50 at 3 blocks: 14x14x1024 float32 an image, test set and one seed's training set at once."""
     architecture = {**TINY, "layers": [3, 4, 6, 3], "width": 1.0, "stem": "imagenet", "resolution": 224}
-    job = Job("a", "b", 3, images=25_600, seeds=5, epochs=1, evaluations=1, test_images=10_000, done=False)
+    job = Part("a", "b", 3, images=25_600, seeds=5, epochs=1, evaluations=1, test_images=10_000, file="", done=False)
     frozen = {"batch_norm": "frozen", "augmentation": "none"}
     assert estimate.activation_cache_bytes(architecture, job, frozen) == 35_600 * 14 * 14 * 1024 * 4
     assert (
@@ -107,7 +109,9 @@ class Machine:
         """Let the time pass that the cost says."""
         images = len(next(iter(subsets.values())))
         seeds, tests = len(subsets), len(dataset.test_labels)
-        job = Job("a", "b", blocks, images, seeds, protocol["epochs"], len(protocol["evaluated_epochs"]), tests, False)
+        job = Part(
+            "a", "b", blocks, images, seeds, protocol["epochs"], len(protocol["evaluated_epochs"]), tests, "", False
+        )
         self.now += self.cost.seconds(job, protocol) + (0 if self.scales else self.first)
         self.scales.append((seeds, images))
         return ()
@@ -139,7 +143,7 @@ def test_the_calibration_finds_what_a_machine_takes(monkeypatch, cost, batch_nor
 def test_the_calibration_runs_the_engine(batch_norm, augmentation, blocks):
     protocol = {**PROTOCOL, "batch_norm": batch_norm, "augmentation": augmentation}
     cost = estimate.calibrate(TINY, blocks, protocol, 2, (1, 28, 28), CPU, budget=0.5)
-    job = Job("a", "b", blocks, images=160, seeds=2, epochs=20, evaluations=5, test_images=600, done=False)
+    job = Part("a", "b", blocks, images=160, seeds=2, epochs=20, evaluations=5, test_images=600, file="", done=False)
     assert 0 < cost.seconds(job, protocol) < 1000
 
 

@@ -22,7 +22,7 @@ EXPERIMENT = {
     "rows": None,
     "cell_seeds": [],
     "resolution": None,
-    "seeds_per_job": [[40, 2]],
+    "seeds_per_job": [[40, 2, False]],
 }
 NOW = 1_000_000.0
 
@@ -42,8 +42,8 @@ def write(path, text="", ago=0.0):
 def test_jobs_of_all_figures_are_there_once():
     jobs = transfer_jobs(EXPERIMENT)
     assert len(jobs) == 2 * 2 * 3
-    cell, seeds = jobs["results/transfer/short/l2/leaves/blocks3_n20/seeds2-2.parquet"]
-    assert (cell.source, cell.blocks, cell.images, seeds) == ("l2", 3, 20, 1)
+    job = jobs["results/transfer/short/l2/leaves/blocks3_n20/seeds2-2.parquet"]
+    assert (job.source, job.blocks, job.images, job.models) == ("l2", 3, (20,), 1)
     assert transfer_jobs({**EXPERIMENT, "rows": "rows.parquet"}) == {}
 
 
@@ -68,7 +68,7 @@ def test_what_is_done_and_what_the_others_said():
 
 
 def test_only_so_many_are_shown():
-    experiment = {**EXPERIMENT, "seeds_per_job": [[40, 1]], "sizes": {"leaves": [[20, 20]]}}
+    experiment = {**EXPERIMENT, "seeds_per_job": [[40, 1, False]], "sizes": {"leaves": [[20, 20]]}}
     for file in transfer_jobs(experiment):
         write(file.replace("results/", "results/logs/").replace(".parquet", ".log"), "a line")
     lines = progress(experiment, NOW)

@@ -41,7 +41,7 @@ def test_what_is_done_is_subtracted_and_asking_runs_nothing(checkout):
     text = checkout.snakemake("estimate", "--configfile", "tiny.yaml").stdout
     assert "16 models in 8 jobs; 12 models in 6 jobs are done." in text
     assert "of computing" in text
-    file = checkout.folder / "results/transfer/tiny/mini_l2/digits/blocks1_n20/seeds0-1.parquet"
+    file = checkout.folder / "results/transfer/tiny/mini_l2/digits/blocks1_n20+40/seeds0-1.parquet"
     for blocks in (1,):
         for images in (20, 40):
             copy = (
@@ -54,7 +54,7 @@ def test_what_is_done_is_subtracted_and_asking_runs_nothing(checkout):
 
 
 def test_a_job_leaves_its_progress_and_its_benchmark(finished):
-    job = "transfer/tiny/mini_l2/digits/blocks3_n40/seeds0-1"
+    job = "transfer/tiny/mini_l2/digits/blocks3_n20+40/seeds0-1"
     lines = (finished.folder / f"results/logs/{job}.log").read_text().splitlines()
     shares = [re.search(r"images/s; job (\d+)% done, about [\d.]+ min left$", line)[1] for line in lines]
     assert shares == ["25", "50", "75", "100"]

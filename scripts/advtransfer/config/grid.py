@@ -21,7 +21,7 @@ An experiment is used in its resolved form, a JSON-compatible dict made by `reso
     nonrobustness       see `config.nonrobustness`, or null
     bands               "t" or "bootstrap", see `tables.intervals`
     rows                path of one file that holds all rows, or null where every chunk of seeds has a file of its own
-    seeds_per_job       [[up to images, seeds], ...]
+    seeds_per_job       [[up to images, seeds, whether all sizes of the step share jobs], ...]
 """
 
 from collections.abc import Iterable, Iterator
@@ -86,68 +86,118 @@ def models_of(experiment: dict[str, Any], source: str, target: str, blocks: int,
     return otherwise
 
 
-def chunks(models: int, images: int, seeds_per_job: list[list[int]]) -> list[tuple[int, int]]:
+@dataclass(frozen=True)
+class Job:
+    """Some models of a source, a target and a block count that one process trains: for each number of images, ascending, the same seeds.
+
+    first, last: indices into the configuration's seeds.
+    """
+
+    source: str
+    target: str
+    blocks: int
+    images: tuple[int, ...]
+    first: int
+    last: int
+
+    @property
+    def models(self) -> int:
+        """How many it trains."""
+        return len(self.images) * (self.last - self.first + 1)
+
+
+def chunks(models: int, images: int, seeds_per_job: list[list[Any]]) -> list[tuple[int, int]]:
     """First and last index of the seeds of each job of a cell, such as [(0, 4), (5, 9)].
 
     The chunk's length depends on the number of images alone, so that more seeds add chunks and change none.
     """
-    length = next(seeds for limit, seeds in seeds_per_job if images <= limit)
+    length = seeds_per_job[_step(images, seeds_per_job)][1]
     return [(first, min(first + length, models) - 1) for first in range(0, models, length)]
 
 
-def transfer_chunks(
-    experiment: dict[str, Any], figures: Iterable[str] | None = None
-) -> dict[str, tuple[Cell, int, int]]:
-    """{file of rows: (its cell, first and last index of its seeds)} for each transfer job that some figures need, or all, once.
+def _step(images: int, seeds_per_job: list[list[Any]]) -> int:
+    return next(place for place, (limit, _, _) in enumerate(seeds_per_job) if images <= limit)
 
-    None for published rows.
+
+def transfer_jobs(experiment: dict[str, Any], figures: Iterable[str] | None = None) -> dict[str, Job]:
+    """{file of rows: its job} for each transfer job that some figures need, or all, once. None for published rows.
+
+    Which sizes share a job depends on the experiment's sizes and seeds alone, not on the figures, so that all of them
+    read the same files.
     """
     if experiment["rows"] is not None:
         return {}
-    return {
-        f"results/transfer/{experiment['protocol']}/{cell.source}/{cell.target}"
-        f"/blocks{cell.blocks}_n{cell.images}/seeds{first}-{last}.parquet": (cell, first, last)
-        for figure in (experiment["figures"] if figures is None else figures)
-        for cell in cells(experiment, figure)
-        for first, last in chunks(cell.models, cell.images, experiment["seeds_per_job"])
-    }
+    jobs = {}
+    for figure in experiment["figures"] if figures is None else figures:
+        for cell in cells(experiment, figure):
+            for first, last in chunks(cell.models, cell.images, experiment["seeds_per_job"]):
+                images = tuple(_sharing(experiment, cell, (first, last)))
+                folder = f"results/transfer/{experiment['protocol']}/{cell.source}/{cell.target}"
+                name = f"blocks{cell.blocks}_n{'+'.join(map(str, images))}/seeds{first}-{last}.parquet"
+                jobs[f"{folder}/{name}"] = Job(cell.source, cell.target, cell.blocks, images, first, last)
+    return jobs
 
 
-def transfer_jobs(experiment: dict[str, Any], figures: Iterable[str] | None = None) -> dict[str, tuple[Cell, int]]:
-    """{file of rows: (its cell, how many seeds it holds)}; see `transfer_chunks`."""
-    return {
-        file: (cell, last - first + 1) for file, (cell, first, last) in transfer_chunks(experiment, figures).items()
-    }
+def _sharing(experiment: dict[str, Any], cell: Cell, seeds: tuple[int, int]) -> Iterator[int]:
+    """The numbers of images that one job trains together with some seeds of a cell, that of the cell included; ascending."""
+    steps = experiment["seeds_per_job"]
+    step = _step(cell.images, steps)
+    for images, models in _planned_sizes(experiment, cell.source, cell.target):
+        if images == cell.images:
+            yield images
+        elif steps[step][2] and _step(images, steps) == step:
+            models = models_of(experiment, cell.source, cell.target, cell.blocks, images, models)
+            if seeds in chunks(models, images, steps):
+                yield images
+
+
+def _planned_sizes(experiment: dict[str, Any], source: str, target: str) -> list[list[int]]:
+    """[[images, models], ...] out of the experiment's sizes: a source that only the epsilon ladder has, and a shrunk target, get theirs."""
+    limits = []
+    if source not in experiment["sources"].values():
+        limits.append(experiment["epsilon"]["images"])
+    if target not in experiment["targets"]:
+        limits.append(experiment["resolution"]["images"])
+    own = target if target in experiment["targets"] else shrunk_names(experiment)[target]
+    return [size for size in experiment["sizes"][own] if all(size[0] in images for images in limits)]
 
 
 def transfer_settings(
     experiment: dict[str, Any], recipe: dict[str, Any], figures: Iterable[str] | None = None
 ) -> dict[str, tuple[dict[str, Any], dict[str, str]]]:
-    """{file of rows: (all that its job is told, {"source", "target", "subset": its inputs})}; see `transfer_chunks`.
+    """{file of rows: (all that its job is told, {name: the artefact that it reads})}; see `transfer_jobs`.
 
     recipe: {"seeds": all seeds of the configuration, "protocols": {number of images, as text: the protocol at this size}}.
     """
-    return {
-        file: (
-            {
-                **{"protocol": experiment["protocol"], "source": cell.source, "target": cell.target},
-                **{"blocks": cell.blocks, "images": cell.images},
-                "seeds": recipe["seeds"][first : last + 1],
-                "settings": recipe["protocols"][str(cell.images)],
-            },
-            transfer_inputs(cell.source, cell.target, cell.images),
-        )
-        for file, (cell, first, last) in transfer_chunks(experiment, figures).items()
-    }
+    found = {}
+    for file, job in transfer_jobs(experiment, figures).items():
+        seeds = recipe["seeds"][job.first : job.last + 1]
+        settings = {str(images): recipe["protocols"][str(images)] for images in job.images}
+        told = transfer_told(experiment["protocol"], job.source, job.target, job.blocks, seeds, settings)
+        found[file] = told, transfer_inputs(job.source, job.target, *job.images)
+    return found
 
 
-def transfer_inputs(source: str, target: str, images: int) -> dict[str, str]:
-    """{"source", "target", "subset": the artefact that a fine-tuned model is made of}."""
+def transfer_told(
+    protocol: str, source: str, target: str, blocks: int, seeds: list[int], settings: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """All that the script is told which fine-tunes, JSON-compatible; settings: {number of images, as text: the protocol at this size}."""
+    identity = {"protocol": protocol, "source": source, "target": target, "blocks": blocks}
+    return {**identity, "seeds": seeds, "settings": settings}
+
+
+def transfer_inputs(source: str, target: str, *sizes: int) -> dict[str, str]:
+    """{"source", "target", and "subset_" with each number of images: an artefact that fine-tuned models are made of}."""
     return {
         "source": f"results/sources/{source}.safetensors",
         "target": f"results/targets/{target}.safetensors",
-        "subset": f"results/subsets/{target}/n{images}.parquet",
+        **{f"subset_{images}": subset_file(target, images) for images in sizes},
     }
+
+
+def subset_file(target: str, images: int) -> str:
+    """The artefact that holds a target's subsets of so many images."""
+    return f"results/subsets/{target}/n{images}.parquet"
 
 
 def row_files(experiment: dict[str, Any], figure: str) -> list[str]:

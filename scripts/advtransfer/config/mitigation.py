@@ -39,8 +39,10 @@ def with_mitigation(protocol: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def transfer_code(protocol: Mapping[str, Any]) -> tuple[str, ...]:
-    """The files of code that fine-tune by a resolved protocol, for `provenance.code_of`.
+    """The files of code that fine-tune by a protocol, for `provenance.code_of`.
 
     scripts/transfer.py takes the mitigating learner by name, so that it lies under networks that are trained with it and under no others.
     """
-    return ("transfer.py", "advtransfer/mitigation.py") if "mitigation" in protocol else ("transfer.py",)
+    return (
+        ("transfer.py", "advtransfer/mitigation.py") if "mitigation" in with_mitigation(protocol) else ("transfer.py",)
+    )

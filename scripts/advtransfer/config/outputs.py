@@ -8,7 +8,7 @@ from typing import Any
 from advtransfer.config import nonrobustness
 from advtransfer.config.catalogue import CATALOGUE, CATEGORIES, Entry
 from advtransfer.config.claims import FIGURES
-from advtransfer.config.grid import transfer_jobs
+from advtransfer.config.grid import Job, transfer_jobs
 from advtransfer.config.inputs import PART_OF, claimed_tables, known_sources, lacking
 from advtransfer.config.inspection import LARGEST_HESSIAN, seeds_of
 from advtransfer.config.results import RESULTS
@@ -36,9 +36,7 @@ def needs(
     if entry.drawn_from == "rows":
         if experiment["rows"]:
             return "the authors' logs"
-        jobs = transfer_jobs(experiment, [entry.name])
-        left = sum(seeds for file, (_, seeds) in jobs.items() if not Path(file).is_file())
-        return f"{sum(seeds for _, seeds in jobs.values()):,} models, {left:,} to train"
+        return _models(transfer_jobs(experiment, [entry.name]))
     if entry.drawn_from in PART_OF:
         looked = inspection[PART_OF[entry.drawn_from]]
         seeds = seeds_of(looked) if entry.drawn_from in ("influence_seeds", "influence_cut") else [looked["seed"]]
@@ -67,19 +65,18 @@ def needs(
     if entry.drawn_from == "targets":
         return f"{len(experiment['targets'])} targets"
     if entry.drawn_from == "claims":
-        jobs = transfer_jobs(experiment, FIGURES)
-        left = sum(seeds for file, (_, seeds) in jobs.items() if not Path(file).is_file())
-        models = (
-            "the authors' logs"
-            if experiment["rows"]
-            else f"{sum(n for _, n in jobs.values()):,} models, {left:,} to train"
-        )
+        models = "the authors' logs" if experiment["rows"] else _models(transfer_jobs(experiment, FIGURES))
         return " and ".join([models, *(f"table {name}" for name in claimed_tables(config, experiment, inspection)[0])])
     if entry.drawn_from == "claims_compared":
         return "the claims of both"
     if entry.drawn_from == "synthetic":
         return f"{config['transferability']['synthetic']['seeds']} seeds"
     return "nothing"
+
+
+def _models(jobs: Mapping[str, Job]) -> str:
+    left = sum(job.models for file, job in jobs.items() if not Path(file).is_file())
+    return f"{sum(job.models for job in jobs.values()):,} models, {left:,} to train"
 
 
 def wanted_by_default(

@@ -115,12 +115,12 @@ def _resolve_cell_seeds(
     return rules
 
 
-def _resolve_seeds_per_job(config: Mapping[str, Any], protocol: str) -> list[list[int]]:
+def _resolve_seeds_per_job(config: Mapping[str, Any], protocol: str) -> list[list[Any]]:
     """The steps of a protocol's own, or else those of all."""
     steps = config["seeds_per_job"]
     own = [step for step in steps if protocol in step.get("protocols", [])]
     return [
-        [step.get("images_up_to", UNLIMITED), step["seeds"]]
+        [step.get("images_up_to", UNLIMITED), step["seeds"], step.get("together", False)]
         for step in own or [step for step in steps if "protocols" not in step]
     ]
 
@@ -330,6 +330,11 @@ def resolve_protocol(config: Mapping[str, Any], name: str, images: int) -> dict[
         "epochs": step["epochs"],
         "evaluated_epochs": evaluated_epochs(step["epochs"], step["evaluate_every"]),
     }
+
+
+def resolve_sizes(config: Mapping[str, Any], name: str, sizes: str) -> dict[str, dict[str, Any]]:
+    """{number of images, as text: the training recipe there} for sizes as files of rows name them, such as "50+100"."""
+    return {images: resolve_protocol(config, name, int(images)) for images in sizes.split("+")}
 
 
 def planned_epochs(config: Mapping[str, Any], protocol: str, sizes: Mapping[str, list[list[int]]]) -> dict[str, int]:

@@ -16,7 +16,14 @@ from advtransfer.artefacts import PROVENANCE, damage_named, differing, hash_of, 
 from advtransfer.config import inputs, nonrobustness, robustness_bound, transferability
 from advtransfer.config.catalogue import CATALOGUE, DRAWN, Entry
 from advtransfer.config.claims import CLAIMS
-from advtransfer.config.grid import all_targets, row_files, transfer_inputs, transfer_settings
+from advtransfer.config.grid import (
+    all_targets,
+    row_files,
+    subset_file,
+    transfer_inputs,
+    transfer_settings,
+    transfer_told,
+)
 from advtransfer.config.inspection import ROLES, influence_settings, model_file, row_settings, seeds_of
 from advtransfer.config.mitigation import transfer_code
 from advtransfer.config.resolve import (
@@ -248,13 +255,13 @@ def _subsets(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterat
     for settings in filter(None, experiment["transferability"].values()):
         drawn |= set(settings["sizes"].items()) | set(settings["reference_sizes"].items())
     for target, images in sorted(drawn):
-        settings, used = {"images": images, "seeds": config["seeds"]}, transfer_inputs("", target, images)
-        yield used["subset"], Recipe(settings, ("subset.py",), {"target": used["target"]})
+        settings, used = {"images": images, "seeds": config["seeds"]}, transfer_inputs("", target)
+        yield subset_file(target, images), Recipe(settings, ("subset.py",), {"target": used["target"]})
 
 
 def _fine_tuned(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
     for file, (settings, used) in transfer_settings(experiment, row_recipe(config, experiment)).items():
-        yield file, Recipe(settings, transfer_code(settings["settings"]), used)
+        yield file, Recipe(settings, transfer_code(next(iter(settings["settings"].values()))), used)
 
 
 def _looked_into(
@@ -264,16 +271,8 @@ def _looked_into(
     for part in (inspection["influence"], inspection["visualisation"]):
         for role, seed in itertools.product(ROLES, seeds_of(part)):
             source, target, images = part["sources"][role], part["target"], part["images"]
-            settings = {
-                **{"protocol": protocol, "source": source, "target": target, "blocks": part["blocks"]},
-                **{"images": images, "seeds": [seed]},
-                "settings": resolve_protocol(config, protocol, images),
-            }
-            used = transfer_inputs(source, target, images)
-            yield (
-                model_file(protocol, part, role, seed=seed),
-                Recipe(settings, transfer_code(settings["settings"]), used),
-            )
+            kept = _kept(config, protocol, source, target, images, seed, part["blocks"])
+            yield model_file(protocol, part, role, seed=seed), kept
     part = inspection["influence"]
     for role, seed in itertools.product(ROLES, seeds_of(part)):
         source = part["sources"][role]
@@ -281,10 +280,10 @@ def _looked_into(
             model_file(protocol, part, role, f"results/{name}", seed)
             for name in ("models", "features", "influence", "influence_all")
         )
-        used = transfer_inputs(source, part["target"], part["images"])
-        target = {"target": used["target"]}
+        target = {"target": transfer_inputs(source, part["target"])["target"]}
+        subset = subset_file(part["target"], part["images"])
         settings = {"seed": seed, "test_images": part["test_images"]}
-        yield features, Recipe(settings, ("features.py",), {"model": model, "subset": used["subset"], **target})
+        yield features, Recipe(settings, ("features.py",), {"model": model, "subset": subset, **target})
         yield influence, Recipe(influence_settings(part), ("influence.py",), {"features": features})
         settings = {"queries": part["all_weights_queries"]}
         used = {"model": model, "features": features, **target}
@@ -297,7 +296,7 @@ def _looked_into(
 def _attacked(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
     for file, job in robustness_bound.attacked(experiment):
         protocol = experiment["robustness_bound"]["protocol"]
-        models, used = job.models(protocol), transfer_inputs(job.source, job.target, job.images)
+        models, used = job.models(protocol), transfer_inputs(job.source, job.target)
         for seed, model in models.items():
             yield model, _kept(config, protocol, job.source, job.target, job.images, seed, job.blocks)
         read = {"target": used["target"], **{str(seed): model for seed, model in models.items()}}
@@ -309,7 +308,7 @@ def _compared(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Itera
     for comparison, settings in experiment["transferability"].items():
         for file, job in transferability.compared(experiment, comparison):
             probes, references = job.probes(settings["protocol"]), job.references(settings)
-            used = transfer_inputs(job.source, job.target, job.images)
+            used = transfer_inputs(job.source, job.target)
             read = {"source": used["source"], "target": used["target"]}
             for seed, probe, reference in zip(job.seeds, probes, references, strict=True):
                 yield probe, _kept(config, settings["protocol"], job.source, job.target, job.images, seed)
@@ -322,7 +321,7 @@ def _compared(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Itera
 def _arms(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
     """Of the study of non-robustness: rows, and the networks that they are made of."""
     for file, job in nonrobustness.attacked(experiment):
-        used = transfer_inputs(job.source, job.target, job.images)
+        used = transfer_inputs(job.source, job.target)
         for seed, model in job.models().items():
             if job.part == "standard":
                 yield model, _reference(config, job.way, job.source, job.target, job.images, seed)
@@ -332,8 +331,7 @@ def _arms(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[
         yield file, Recipe(nonrobustness.row_settings(experiment, job), ("nonrobustness_rows.py",), read)
 
     for file, job in nonrobustness.compared(experiment):
-        used = transfer_inputs("", job.target, job.images)
-        read = {"target": used["target"], "subset": used["subset"]}
+        read = {"target": transfer_inputs("", job.target)["target"], "subset": subset_file(job.target, job.images)}
         read |= {str(index): model for index, model in enumerate(nonrobustness.compared_models(job))}
         yield file, Recipe(nonrobustness.feature_settings(experiment, job), ("nonrobustness_features.py",), read)
 
@@ -341,25 +339,17 @@ def _arms(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[
 def _reference(config: Mapping[str, Any], recipe: str, like: str, target: str, images: int, seed: int) -> Recipe:
     """What makes a reference network."""
     told = {**transferability.resolve_recipe(config, recipe, seed), "images": images}
-    return Recipe(told, ("reference_network.py",), transfer_inputs(like, target, images))
+    used = {**transfer_inputs(like, target), "subset": subset_file(target, images)}
+    return Recipe(told, ("reference_network.py",), used)
 
 
 def _kept(
     config: Mapping[str, Any], protocol: str, source: str, target: str, images: int, seed: int, blocks: int = 0
 ) -> Recipe:
     """What makes a single kept network."""
-    settings = {
-        **{
-            "protocol": protocol,
-            "source": source,
-            "target": target,
-            "blocks": blocks,
-            "images": images,
-            "seeds": [seed],
-        },
-        "settings": resolve_protocol(config, protocol, images),
-    }
-    return Recipe(settings, transfer_code(settings["settings"]), transfer_inputs(source, target, images))
+    settings = resolve_protocol(config, protocol, images)
+    told = transfer_told(protocol, source, target, blocks, [seed], {str(images): settings})
+    return Recipe(told, transfer_code(settings), transfer_inputs(source, target, images))
 
 
 def _tables(

@@ -3,7 +3,7 @@
 import pytest
 
 from advtransfer.config import resolve
-from advtransfer.config.grid import cells, transfer_chunks, transfer_jobs
+from advtransfer.config.grid import cells, transfer_jobs
 from advtransfer.config.inputs import experiment_rows
 from advtransfer.config.values import parse_epsilon
 from advtransfer.errors import InputError
@@ -11,7 +11,7 @@ from experiments import counts_of, resolved
 
 
 def models(experiment):
-    return sum(seeds for _, seeds in transfer_jobs(experiment).values())
+    return sum(job.models for job in transfer_jobs(experiment).values())
 
 
 def test_the_papers_grid_has_12576_models_and_the_authors_7776(config):
@@ -76,10 +76,14 @@ def test_cells_of_no_seeds_are_left_out(config):
 
 
 def test_a_protocols_own_number_of_seeds_for_a_job(config):
-    config["seeds_per_job"] = [{"protocols": ["demo"], "seeds": 4}, {"images_up_to": 100, "seeds": 3}, {"seeds": 1}]
-    assert resolved(config)["seeds_per_job"] == [[10**9, 4]]
+    config["seeds_per_job"] = [
+        {"protocols": ["demo"], "seeds": 4},
+        {"images_up_to": 100, "seeds": 3, "together": True},
+        {"seeds": 1},
+    ]
+    assert resolved(config)["seeds_per_job"] == [[10**9, 4, False]]
     config["experiments"]["mine"]["protocol"] = "fast"
-    assert resolved(config)["seeds_per_job"] == [[100, 3], [10**9, 1]]
+    assert resolved(config)["seeds_per_job"] == [[100, 3, True], [10**9, 1, False]]
 
 
 def test_the_targets_of_the_resolution_study(config):
@@ -103,7 +107,7 @@ def test_the_targets_of_the_resolution_study(config):
         **{("digits", 100): 7, ("digits_5px", 100): 7, ("glyphs", 100): 2},
         **{(f"glyphs_{pixels}px", 100): 2 for pixels in (16, 8, 5)},
     }
-    assert set(transfer_chunks(experiment, ["resolution"])) & set(transfer_chunks(experiment, ["fig2"]))
+    assert set(transfer_jobs(experiment, ["resolution"])) & set(transfer_jobs(experiment, ["fig2"]))
     assert "glyphs_8px" in resolve.resolve_costs(config, experiment, counts_of(config))["targets"]
 
 

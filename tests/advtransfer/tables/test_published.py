@@ -46,7 +46,7 @@ EXPERIMENT = {
     "rows": "results/published/rows.parquet",
     "cell_seeds": [],
     "resolution": None,
-    "seeds_per_job": [[6400, 5], [1_000_000_000, 1]],
+    "seeds_per_job": [[6400, 5, False], [1_000_000_000, 1, False]],
 }
 
 
