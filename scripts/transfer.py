@@ -3,15 +3,14 @@
 import argparse
 import json
 import logging
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
 import pandas as pd
 
-from advtransfer.artefacts import PROVENANCE, content_hash, differing, load_table, made_of, save_table, statement
+from advtransfer.artefacts import PROVENANCE, content_hash, hash_of, load_table, made_of, save_table, statement
 from advtransfer.command_line import command_line
 from advtransfer.datasets import load_dataset, load_subsets
 from advtransfer.devices import pick_device
@@ -46,7 +45,7 @@ def main() -> None:
     parser.add_argument(
         "--grow",
         action="store_true",
-        help="take over rows of some of these models that lie in a file beside the output",
+        help="take over rows of the same models that other jobs have left beside the output",
     )
     parser.add_argument("--model", help="where to write the last network (.safetensors)")
     arguments = parser.parse_args()
@@ -60,13 +59,26 @@ def main() -> None:
         f"subset_{images}": content_hash(file) for images, file in zip(sizes, arguments.subset_files, strict=True)
     }
 
-    def provenance_of(sizes: Sequence[int], seeds: Sequence[int]) -> dict[str, Any]:
-        told = {**identity, "seeds": list(seeds), "settings": {str(images): settings[str(images)] for images in sizes}}
-        read = ("source", "target", *(f"subset_{images}" for images in sizes))
-        return made_of(told, arguments.code, {name: hashes[name] for name in read})
-
-    provenance = provenance_of(sizes, seeds)
-    table = earlier_rows(Path(arguments.output), sizes, seeds, provenance_of) if arguments.grow else []
+    # What determines the models of a size, whatever other sizes and seeds are trained beside them.
+    recipes = {
+        images: hash_of(
+            [
+                identity,
+                settings[str(images)],
+                arguments.code,
+                hashes["source"],
+                hashes["target"],
+                hashes[f"subset_{images}"],
+            ]
+        )
+        for images in sizes
+    }
+    provenance = made_of(
+        {**identity, "seeds": seeds, "settings": settings},
+        arguments.code,
+        {**hashes, **{f"recipe_{images}": recipe for images, recipe in recipes.items()}},
+    )
+    table = earlier_rows(Path(arguments.output), recipes, seeds) if arguments.grow else []
     there = {(row["images"], row["seed"]) for row in table}
     dataset = load_dataset(arguments.target_file)
     for images in sizes:
@@ -99,51 +111,32 @@ def main() -> None:
     save_table(arguments.output, pd.DataFrame(table), provenance)
 
 
-def earlier_rows(
-    output: Path,
-    sizes: Sequence[int],
-    seeds: Sequence[int],
-    provenance_of: Callable[[Sequence[int], Sequence[int]], dict[str, Any]],
-) -> list[dict[str, Any]]:
-    """Rows of models of this job that an experiment with fewer sizes or seeds has left beside the output, each model once.
+def earlier_rows(output: Path, recipes: Mapping[int, str], seeds: Collection[int]) -> list[dict[str, Any]]:
+    """Rows of some of a job's models that other jobs have left beside its output, each model once.
 
-    Files count whose sizes and seeds are some of the job's, and whose provenance is what it would now be; a seed determines every
-    bit of its model, whatever is trained beside it. output: .../blocks{blocks}_n{images}+{images}/seeds{first}-{last}.parquet;
-    beside any other nothing is found. Files that are damaged or of another provenance are passed over.
+    An experiment that grows, or another one, asks for other sizes and seeds together; a seed determines every bit of its model, whatever is
+    trained beside it. output: .../blocks{blocks}_n{images}/seeds{first}-{last}.parquet. recipes: {number of images: hash of all that
+    determines its models}; only rows that state the same one count. Damaged files are passed over, and named in the log.
     """
-    own = _named(output)
-    if own is None:
-        return []
-    found: dict[tuple[int, int], list[dict[str, Any]]] = {}
-    for file in sorted(output.parent.parent.glob("blocks*_n*/seeds*.parquet")):
-        named = _named(file)
-        if file == output or named is None or named[0] != own[0]:
-            continue
-        _, held, first, last = named
-        if not (set(held) <= set(sizes) and own[2] <= first <= last <= own[3]):
-            continue
+    found: list[dict[str, Any]] = []
+    there: set[tuple[int, int]] = set()
+    blocks = output.parent.name.partition("_")[0]
+    for file in sorted(output.parent.parent.glob(f"{blocks}_n*/seeds*.parquet")):
         try:
-            expected = provenance_of(held, seeds[first - own[2] : last - own[2] + 1])
-            if differing(statement(file)[1], expected):
-                continue
-            rows = load_table(file).to_pylist()
+            stated = (statement(file)[1] or {}).get("inputs", {})
+            sizes = {images for images, recipe in recipes.items() if stated.get(f"recipe_{images}") == recipe}
+            rows = load_table(file).to_pylist() if sizes else []
         except InputError as error:
             logger.info("passed over: %s", error)
             continue
-        models = {(row["images"], row["seed"]) for row in rows} - found.keys()
-        for row in rows:
-            if (row["images"], row["seed"]) in models:
-                found.setdefault((row["images"], row["seed"]), []).append(row)
-    return [row for rows in found.values() for row in rows]
-
-
-def _named(file: Path) -> tuple[int, list[int], int, int] | None:
-    """Blocks, numbers of images, first and last index of the seeds out of a file's name; None of other names."""
-    match = re.fullmatch(r"blocks(\d+)_n(\d+(?:\+\d+)*)/seeds(\d+)-(\d+)\.parquet", f"{file.parent.name}/{file.name}")
-    if match is None:
-        return None
-    blocks, sizes, first, last = match.groups()
-    return int(blocks), list(map(int, sizes.split("+"))), int(first), int(last)
+        rows = [
+            row
+            for row in rows
+            if row["images"] in sizes and row["seed"] in seeds and (row["images"], row["seed"]) not in there
+        ]
+        there |= {(row["images"], row["seed"]) for row in rows}
+        found += rows
+    return found
 
 
 if __name__ == "__main__":

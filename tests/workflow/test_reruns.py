@@ -115,7 +115,12 @@ def test_a_size_that_joins_a_job_and_more_seeds_train_no_model_again(checkout):
     log = (checkout.folder / file.replace("results/", "results/logs/")).with_suffix(".log").read_text()
     assert "20 images: 2 of 3 models are there already" in log
 
-    # Not those of another recipe.
+    # A smaller experiment has them as well. Not those of another recipe.
+    checkout.edit("tiny.yaml", "images: [20, 30, 40]", "images: [40]")
+    file = transfers("40", chunk="0-2")[0]
+    checkout.snakemake(file, *TINY)
+    shrunk = pd.read_parquet(checkout.folder / file)
+    pd.testing.assert_frame_equal(shrunk, after[after["images"] == 40].reset_index(drop=True))
     checkout.edit("tiny.yaml", "learning_rate: 0.1", "learning_rate: 0.2")
     (checkout.folder / file).unlink()
     checkout.snakemake(file, *TINY)
@@ -126,10 +131,9 @@ def test_a_size_that_joins_a_job_and_more_seeds_train_no_model_again(checkout):
 
 def test_one_more_target_adds_its_own_jobs(checkout):
     checkout.edit("tiny.yaml", "targets: [digits]", "targets: [digits, glyphs]")
-    checkout.edit("tiny.yaml", "images: [20, 40]", "images: [40]")
     planned = checkout.planned(*FIGURES, *TINY)
-    assert planned.pop("transfer") == transfers("40", target="glyphs")
-    assert planned.pop("subset") == ["results/subsets/glyphs/n40.parquet"]
+    assert planned.pop("transfer") == transfers("20+40", target="glyphs")
+    assert planned.pop("subset") == [f"results/subsets/glyphs/n{images}.parquet" for images in (20, 40)]
     assert planned.pop("target") == ["results/targets/glyphs.safetensors"]
     assert set(planned) == {"table", "figure", "table5"}
 
