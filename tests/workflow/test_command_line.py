@@ -55,7 +55,7 @@ def test_the_papers_grid_is_planned_offline(fresh):
         "mixture": 6,
         "train_source": 5,
         "subset": 60 + 2,
-        "transfer": 6 * 4 * 4 * 35,
+        "transfer": 6 * 4 * 4 * 27,
         "table": 7,
         "figure": 18,
         "claims": 1,
