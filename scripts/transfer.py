@@ -103,7 +103,7 @@ def main() -> None:
                     save_model(arguments.model, model, arguments.source_file, {**facts, PROVENANCE: provenance})
         except FloatingPointError as error:
             raise InputError(
-                f"{arguments.output}: at {images} images {error}. Lower the learning rate of protocol "
+                f"{arguments.output}: {error}, at {images} images. Lower the learning rate of protocol "
                 f"'{arguments.protocol}', or leave this source or size out."
             ) from None
     place = {model: index for index, model in enumerate((images, seed) for images in sizes for seed in seeds)}
