@@ -321,7 +321,7 @@ def _fine_tune(
                 table[index].append(row)
                 logger.info(
                     "seed %d epoch %d/%d: train loss %.3f, test accuracy %.4f, %.0f images/s; "
-                    "job %.0f%% done, about %.1f min left",
+                    "%.0f%% done, about %.1f min left",
                     run.seed,
                     epoch,
                     epochs,

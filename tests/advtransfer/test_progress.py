@@ -53,7 +53,7 @@ def test_what_is_done_and_what_the_others_said():
     write(f"results/logs/transfer/{jobs}/blocks0_n20/seeds0-1.log", "seed 1 epoch 9/9\n")
     write(
         f"results/logs/transfer/{jobs}/blocks3_n20/seeds0-1.log",
-        "seed 1 epoch 1/9\nseed 1 epoch 5/9; job 28% done\n",
+        "seed 1 epoch 1/9\nseed 1 epoch 5/9; 28% done\n",
         150,
     )
     write(f"results/logs/transfer/{jobs}/blocks3_n20/seeds2-2.log", "", 4)
@@ -62,7 +62,7 @@ def test_what_is_done_and_what_the_others_said():
         "Experiment trial, protocol short: 2 of 20 models (10%), 1 of 12 jobs are done.",
         "Begun and not finished: 3. What each said last:",
         "  l2/leaves/blocks3_n20/seeds2-2, 4 s ago: nothing yet",
-        "  l2/leaves/blocks3_n20/seeds0-1, 2 min ago: seed 1 epoch 5/9; job 28% done",
+        "  l2/leaves/blocks3_n20/seeds0-1, 2 min ago: seed 1 epoch 5/9; 28% done",
         "  l2/leaves/blocks3_n40/seeds0-1, 2 h ago: seed 1 diverged in epoch 3",
     ]
 

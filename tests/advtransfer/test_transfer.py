@@ -413,7 +413,7 @@ def test_the_log_tells_how_far_the_job_has_come(source, dataset, blocks, caplog)
     """Two seeds of three epochs, of which the first and the last are logged."""
     caplog.set_level("INFO")
     run(source, dataset, blocks, seeds=(1, 2), batch_norm="frozen")
-    pattern = r"seed (\d) epoch (\d)/3: train loss [\d.]+, test accuracy [\d.]+, \d+ images/s; job (\d+)% done, about [\d.]+ min left"
+    pattern = r"seed (\d) epoch (\d)/3: train loss [\d.]+, test accuracy [\d.]+, \d+ images/s; (\d+)% done, about [\d.]+ min left"
     found = [tuple(map(int, re.fullmatch(pattern, line).groups())) for line in caplog.messages]
     if blocks == 0:  # both seeds at once
         assert found == [(1, 1, 33), (2, 1, 33), (1, 3, 100), (2, 3, 100)]
