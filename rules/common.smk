@@ -25,7 +25,6 @@ from advtransfer.config import (
 )
 from advtransfer.config.catalogue import CATALOGUE, COPIES, DRAWN, entries
 from advtransfer.config.claims import CLAIMS
-from advtransfer.config.grid import subset_file
 from advtransfer.config.start import choose, require_writable
 from advtransfer.errors import InputError
 from advtransfer.provenance import code_of
@@ -146,7 +145,6 @@ wildcard_constraints:
     recipe=any_of(config["reference_networks"]),
     blocks=r"\d+",
     images=r"\d+",
-    sizes=r"\d+(\+\d+)*",
     first=r"\d+",
     last=r"\d+",
     seed=r"\d+",

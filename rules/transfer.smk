@@ -15,6 +15,8 @@ rule transfer:
         "results/logs/transfer/{protocol}/{source}/{target}/blocks{blocks}_n{sizes}/seeds{first}-{last}.log",
     benchmark:
         "results/benchmarks/transfer/{protocol}/{source}/{target}/blocks{blocks}_n{sizes}/seeds{first}-{last}.tsv"
+    wildcard_constraints:
+        sizes=r"\d+(\+\d+)*",
     conda:
         "../envs/torch.yaml"
     threads: 1
