@@ -3,9 +3,8 @@
 #     snakemake report            of all that the experiment shows, which is computed first
 #     snakemake report_so_far     of what there is
 
-from advtransfer.config import (
-    report as reported,
-)  # `report` is a function of Snakemake's
+# Under another name: `report` is a word of Snakemake's.
+from advtransfer.config import report as reported
 
 
 rule report:

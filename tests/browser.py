@@ -26,8 +26,11 @@ PATIENCE = 120
 
 
 def find_browser() -> str | None:
-    """The first Chromium that is installed."""
-    return next((path for path in map(shutil.which, NAMES) if path), None)
+    """The first Chromium that is installed and starts: some systems have a placeholder that asks for another package."""
+    for path in filter(None, map(shutil.which, NAMES)):
+        if subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0:
+            return path
+    return None
 
 
 class Browser:

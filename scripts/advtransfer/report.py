@@ -72,7 +72,7 @@ def write_page(told: Mapping[str, Any], contents: Mapping[str, Mapping[str, Any]
         if shown:
             sections.append({"id": identity, "title": title, "entries": shown})
     made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters["strong"] = _strong
+    made.filters |= {"strong": _strong, "stop": _stop, "breakable": _breakable}
     text = Path(template).read_text(encoding="utf-8")
     return made.from_string(text).render(
         experiment=experiment,
@@ -171,7 +171,7 @@ def _picture(file: str, entry: Entry) -> dict[str, Any]:
         "data": f"data:image/png;base64,{base64.b64encode(content).decode()}",
         "width": width,
         "height": height,
-        "words": f"{_heading(entry)}: {entry.caption}.{numbers}",
+        "words": f"{_heading(entry)}: {_stop(entry.caption)}{numbers}",
     }
 
 
@@ -216,6 +216,16 @@ def _is_number(text: str) -> bool:
 def _strong(text: str) -> Markup:
     """Text for HTML, `**bold**` marked as such."""
     return Markup(re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(text))))
+
+
+def _breakable(text: str) -> Markup:
+    """A column's name for HTML, which may go on in a new line after each underscore."""
+    return Markup(str(escape(text)).replace("_", "_<wbr>"))
+
+
+def _stop(text: str) -> str:
+    """A sentence with its full stop, where it has no end of its own."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
 def _verdict(contents: Mapping[str, Mapping[str, Any]], experiment: Mapping[str, Any]) -> dict[str, Any] | None:

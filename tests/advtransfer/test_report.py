@@ -170,7 +170,7 @@ def test_what_there_is_so_far_leaves_out_what_is_missing_or_stale(filled, told):
     page = Page(report.write_page(said, found, PROJECT / TEMPLATE))
     words = " ".join(" ".join(page.data).split())
     assert "Not drawn yet: figures/fig4.png is missing" in words
-    assert "not computed yet: snakemake figures/fig3.pdf" in words
+    assert "Not computed yet: snakemake figures/fig3.pdf" in words
 
 
 def test_a_picture_that_is_none_is_refused(filled, tmp_path):
