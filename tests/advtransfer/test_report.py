@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from advtransfer import report
 from advtransfer.artefacts import made_of, save_table
@@ -204,6 +206,19 @@ def test_run_times_are_the_sums_of_the_records(told, tmp_path, monkeypatch):
     assert line["hours"] == pytest.approx((1800 + 3600 + 30.5) / 3600)
     assert line["cpu_hours"] == pytest.approx(0.5)
     assert (line["longest"], line["memory"]) == (3600, 700)
+
+
+@given(st.text(st.characters(exclude_characters="*", exclude_categories=["Cs", "Cc"])), st.booleans())
+def test_any_text_stays_text(text, bold):
+    marked = f"**{text}**" if bold else text
+    page = Page(f"<p>{report._strong(marked)}</p>")
+    page.close()
+    assert "".join(page.data) == (text if text or not bold else marked)
+    assert {tag for tag, _ in page.tags} <= {"p", "strong"}
+    page = Page(f"<p>{report._breakable(text)}</p>")
+    page.close()
+    assert "".join(page.data) == text
+    assert len(page.of("wbr")) == text.count("_")
 
 
 def test_cells_in_words():
