@@ -3,6 +3,7 @@
 #     snakemake figures/fig2.pdf                                   one figure of the demo experiment
 #     snakemake                                                    all of them
 #     snakemake list                                               what there is
+#     snakemake report                                             all of them in one page to hand around
 #     snakemake figures/fig2.pdf --config experiment=published     the same figure from the authors' own logs
 #
 # config.yaml says what is computed, rules/ how, profiles/ on which machine.
@@ -31,6 +32,7 @@ include: "rules/descriptions.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/claims.smk"
+include: "rules/report.smk"
 include: "rules/outputs.smk"
 include: "rules/estimate.smk"
 

@@ -23,6 +23,7 @@ from advtransfer.tables.accuracy import ROW_COLUMNS, compare
 from advtransfer.tables.claims import compared as tabulate_compared
 from advtransfer.tables.influence_cut import influence_cut as tabulate_cut
 from advtransfer.tables.nonrobustness import nonrobustness as tabulate_arms
+from advtransfer.tables.reproduction import reproduction as tabulate_reproduction
 from advtransfer.tables.resolution import resolution as tabulate_resolution
 from advtransfer.tables.robustness_bound import robustness_bound as tabulate_bound
 from advtransfer.tables.transferability_networks import compare as tabulate_transferability
@@ -45,6 +46,7 @@ from figures import (
     networks,
     nonrobustness,
     nonrobustness_features,
+    reproduction,
     resolution,
     robustness_bound,
     style,
@@ -457,7 +459,20 @@ def likenesses(targets=("leaves", "stones"), side=6):
     return pd.DataFrame(lines, columns=list(NONROBUSTNESS_FEATURES)), experiment
 
 
+def reproduced(folder: Path, models=4, **changes):
+    """The table of `reproduction` as it is read, of two of the paper's targets at two sizes, and its experiment."""
+    targets = ("svhn", "mnist")
+    changes = {"sizes": {target: [[100, models], [200, models]] for target in targets}, "blocks": [3], **changes}
+    experiment = experiments.an_experiment(models, targets, labels={"svhn": "SVHN", "mnist": "MNIST"}, **changes)
+    rng = np.random.default_rng(0)
+    table = tabulate_reproduction(experiments.rows_of(experiment, lambda *cell: rng.uniform(0.1, 0.9)), experiment)
+    save_table(folder / "reproduction.csv", table)
+    experiment["figures"] = {"reproduction": experiment["figures"]["reproduction"]}
+    return style.read_table(str(folder / "reproduction.csv")), experiment
+
+
 OF_STUDIES = {
+    "reproduction": lambda folder: reproduction.draw(*reproduced(folder)),
     "nonrobustness_features": lambda folder: nonrobustness_features.draw(*likenesses()),
     "nonrobustness": lambda folder: nonrobustness.draw(*arms()),
     "fig2_robust": lambda folder: fig2_robust.draw(*arms(curve=True)),

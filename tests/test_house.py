@@ -12,7 +12,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[1]
 SCRIPTS = PROJECT / "scripts"
 # Command lines that serve two rules, or two forms of one.
-ALSO = {"fine_tuned_model": "transfer", "influence_pictures": "influence_table"}
+ALSO = {"fine_tuned_model": "transfer", "influence_pictures": "influence_table", "report_so_far": "report"}
 
 
 def modules() -> dict[str, Path]:

@@ -136,6 +136,22 @@ TABLE5 = {
     "published_percent": "printed in the paper, percent; empty where there is none",
     "epochs": "last epochs of the models behind the mean",
 }
+REPRODUCTION = {
+    "target": "the target data set",
+    "images": "training images of the target",
+    "source": "the source network",
+    "published_source": "the paper's source in the same role",
+    "accuracy_percent": "mean test accuracy after the last epoch with 3 blocks, percent",
+    "low_percent": "lower end of its 95% interval over seeds, percent; empty for a single model",
+    "high_percent": "upper end of that interval",
+    "models": "models behind the mean",
+    "published_percent": "printed in the paper's Table 5, percent",
+    "difference_points": "accuracy_percent less published_percent, percentage points",
+    "holds": "1 where the interval holds the printed value, 0 where it does not; empty without an interval",
+    "expected": "chance that the interval of a mean holds that of as many other models of the same distribution, a fraction (Student's t)",
+    "run_epochs": "last epochs of the models behind the mean",
+    "planned_epochs": "the protocol's epochs at this number of images; what has other run_epochs is drawn faint",
+}
 # One inverse of the head's Hessian, on one network.
 INFLUENCE_CUT_ROWS = {
     "target": "the target data set",

@@ -3,6 +3,8 @@
 `config` is the whole configuration, checked; `experiment` and `inspection` are resolved (see `grid` and `inspection`).
 """
 
+import csv
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -245,13 +247,20 @@ def printed_files(experiment: Mapping[str, Any], figure: str) -> list[str]:
     overlaid = experiment["figures"][figure]["printed"] and any(
         cell.target in PAPER_TARGETS and cell.blocks == PRINTED_BLOCKS for cell in cells(experiment, figure)
     )
-    return [PRINTED] if overlaid or figure == "table5" else []
+    return [PRINTED] if overlaid or figure in ("table5", "reproduction") else []
+
+
+@functools.cache
+def printed_cells() -> frozenset[tuple[str, int]]:
+    """The (target, number of images) of which Table 5 prints means, of all four of the paper's sources."""
+    with (Path(__file__).resolve().parents[3] / PRINTED).open(encoding="utf-8", newline="") as file:
+        return frozenset((line["target"], int(line["images"])) for line in csv.DictReader(file))
 
 
 def no_models(experiment: Mapping[str, Any], figure: str) -> str:
     """Why none of an experiment's models is one that a figure shows, in words that follow "the experiment"; empty where some are."""
     if next(cells(experiment, figure), None):
-        return ""
+        return not_printed(experiment) if figure == "reproduction" else ""
     selection = experiment["figures"][figure]
     if selection["x"] == "resolution" and experiment["resolution"] is None:
         return f"has no model of {figure}, which shrinks the targets' images. Add 'resolution', such as {{pixels: [16, 8]}}, to an experiment that trains"
@@ -260,6 +269,26 @@ def no_models(experiment: Mapping[str, Any], figure: str) -> str:
         return f"has no model of {figure}, which shows {shown} trained; the experiment has {have}. Add one of these to 'blocks', or choose others under 'figures'"
     roles = " or ".join(f"'{role}'" for role in selection["roles"])
     return f"has no model of {figure}, which shows {roles}. Give one of these roles to a source"
+
+
+def not_printed(experiment: Mapping[str, Any]) -> str:
+    """Why nothing of an experiment stands beside the paper's Table 5, in words that follow "the experiment"; empty where something does."""
+    mine = list(cells(experiment, "reproduction"))
+    if any(cell.blocks == PRINTED_BLOCKS and (cell.target, cell.images) in printed_cells() for cell in mine):
+        return ""
+    shared = [target for target in experiment["targets"] if target in PAPER_TARGETS]
+    if not shared:
+        return (
+            f"shares no target with the paper's Table 5, which prints {', '.join(PAPER_TARGETS)}; the experiment has "
+            f"{', '.join(experiment['targets'])}. Choose or make one on the paper's, such as slice"
+        )
+    if not any(cell.blocks == PRINTED_BLOCKS for cell in mine):
+        return f"has no model with {PRINTED_BLOCKS} trained blocks, which the paper's Table 5 prints. Leave 'blocks' of 'reproduction' out of 'figures'"
+    sizes = sorted({images for target, images in printed_cells() if target in shared})
+    return (
+        f"shares no number of images with the paper's Table 5, which prints {', '.join(map(str, sizes))} of "
+        f"{', '.join(shared)}. Add one of these to 'images'"
+    )
 
 
 def _blocks(counts: Sequence[int]) -> str:

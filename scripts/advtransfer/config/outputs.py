@@ -1,14 +1,14 @@
 """What can be asked for: the list for an experiment, the answer to a misspelt file, and docs/outputs.md. No torch here."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from advtransfer.config import nonrobustness
 from advtransfer.config.catalogue import CATALOGUE, CATEGORIES, Entry
 from advtransfer.config.claims import FIGURES
-from advtransfer.config.grid import Job, transfer_jobs
+from advtransfer.config.grid import transfer_jobs
 from advtransfer.config.inputs import PART_OF, claimed_tables, known_sources, lacking
 from advtransfer.config.inspection import LARGEST_HESSIAN, seeds_of
 from advtransfer.config.results import RESULTS
@@ -30,13 +30,15 @@ def refuse_unknown(file: str) -> list[str]:
 
 
 def needs(
-    config: Mapping[str, Any], experiment: Mapping[str, Any], inspection: Mapping[str, Any] | None, entry: Entry
+    config: Mapping[str, Any],
+    experiment: Mapping[str, Any],
+    inspection: Mapping[str, Any] | None,
+    entry: Entry,
+    left: bool = True,
 ) -> str:
-    """What a figure or table that the experiment can show is made of, in a few words; of models, how many are still to train."""
+    """What a figure or table that the experiment can show is made of, in a few words; of models, with `left`, how many are still to train."""
     if entry.drawn_from == "rows":
-        if experiment["rows"]:
-            return "the authors' logs"
-        return _models(transfer_jobs(experiment, [entry.name]))
+        return _models(experiment, [entry.name], left)
     if entry.drawn_from in PART_OF:
         looked = inspection[PART_OF[entry.drawn_from]]
         seeds = seeds_of(looked) if entry.drawn_from in ("influence_seeds", "influence_cut") else [looked["seed"]]
@@ -65,7 +67,7 @@ def needs(
     if entry.drawn_from == "targets":
         return f"{len(experiment['targets'])} targets"
     if entry.drawn_from == "claims":
-        models = "the authors' logs" if experiment["rows"] else _models(transfer_jobs(experiment, FIGURES))
+        models = _models(experiment, FIGURES, left)
         return " and ".join([models, *(f"table {name}" for name in claimed_tables(config, experiment, inspection)[0])])
     if entry.drawn_from == "claims_compared":
         return "the claims of both"
@@ -74,9 +76,14 @@ def needs(
     return "nothing"
 
 
-def _models(jobs: Mapping[str, Job]) -> str:
-    left = sum(job.models for file, job in jobs.items() if not Path(file).is_file())
-    return f"{sum(job.models for job in jobs.values()):,} models, {left:,} to train"
+def _models(experiment: Mapping[str, Any], figures: Iterable[str], left: bool) -> str:
+    """How many fine-tuned models figures show, in words."""
+    if experiment["rows"]:
+        return "the authors' logs"
+    jobs = transfer_jobs(experiment, figures)
+    words = f"{sum(job.models for job in jobs.values()):,} models"
+    to_train = sum(job.models for file, job in jobs.items() if left and not Path(file).is_file())
+    return f"{words}, {to_train:,} to train" if left else words
 
 
 def wanted_by_default(

@@ -125,6 +125,11 @@ RESULTS = (
         "Exactly what a figure draws; columns above. A CSV table has its hash beside it, in {figure}.csv.sha256.",
         {},
     ),
+    Result(
+        "results/reports/{experiment}.html, {experiment}_so_far.html",
+        "Every figure and table of an experiment with its caption, in one page without scripts that loads nothing (`snakemake report`).",
+        {},
+    ),
     Result("results/downloads/", "Checkpoints, archives and logs as they came, verified.", {}),
     Result(
         "results/logs/, results/benchmarks/", "What each job said, and what it took (Snakemake's benchmark files).", {}

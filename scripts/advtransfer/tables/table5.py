@@ -96,6 +96,14 @@ def latex(table: pd.DataFrame, experiment: dict[str, Any], epochs: Mapping[str, 
     return "\n".join([*lines, r"\end{longtable}", r"\endgroup", ""])
 
 
+def wide(
+    table: pd.DataFrame, experiment: dict[str, Any], epochs: Mapping[str, int], bold: Callable[[str], str]
+) -> tuple[list[str], list[list[str]], list[str]]:
+    """The head, the rows and the notes of `markdown` in texts. bold: marks the best source of a row."""
+    rows = list(_rows(table, experiment, epochs, bold))
+    return _head(table, experiment), rows, _notes(table, experiment, epochs)
+
+
 def _markdown_row(texts: list[str]) -> str:
     return "| " + " | ".join(text.replace("|", r"\|") for text in texts) + " |"
 

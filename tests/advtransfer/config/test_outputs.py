@@ -42,7 +42,12 @@ def test_the_list_has_a_line_for_everything(tmp_path, monkeypatch):
     assert line.endswith("and their difference (Fig. 2) [240 models, 240 to train]")
     for entry in CATALOGUE.values():
         assert sum(entry.caption in line for line in lines) == 1
-    assert not any("not here" in line for line in lines)
+    absent = [line for line in lines if "not here" in line]
+    assert len(absent) == 1
+    assert (
+        "Table 5, cell by cell (Table 5) [not here: the experiment shares no target with the paper's Table 5"
+        in absent[0]
+    )
 
 
 def test_the_list_says_what_an_experiment_lacks():
@@ -58,10 +63,13 @@ def test_by_default_everything_that_needs_no_further_data(tmp_path, monkeypatch)
     assert "figures/table4.csv" not in wanted_by_default(*asked("published"))
     assert "figures/source_robustness.pdf" not in wanted_by_default(*asked("paper"))
     everything = {file for entry in CATALOGUE.values() for file in entry.outputs}
+    # The demo has none of the paper's targets.
+    everything -= set(CATALOGUE["reproduction"].outputs)
     compared = {"figures/claims_compared.pdf", "figures/claims_compared.png"}
     assert set(wanted_by_default(*asked("demo"))) == everything - compared
     audited(tmp_path)
     assert set(wanted_by_default(*asked("demo"))) == everything
+    assert "figures/reproduction.pdf" in wanted_by_default(*asked("slice"))
     assert not compared & set(wanted_by_default(*asked("published")))
     assert "figures/claims.csv" in wanted_by_default(*asked("published"))
 
@@ -75,6 +83,32 @@ def test_verdicts_stand_beside_those_on_the_papers_logs_once_there_are_some(tmp_
     assert inputs.audited(config, experiment) == inputs.AUDIT
     (line,) = [line for line in listing(*asked("published")) if line.startswith("  claims_compared.pdf ")]
     assert "not here: the experiment is the one that others stand beside" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"targets": ["digits", "glyphs"], "images": [100]},
+            "shares no target with the paper's Table 5, which prints cifar100",
+        ),
+        ({"images": [150]}, "shares no number of images with the paper's Table 5, which prints 100, 200, 400"),
+        ({"blocks": [1], "figures": {"reproduction": {"blocks": [1]}}}, "has no model with 3 trained blocks, which"),
+        ({"blocks": [1]}, "has no model of reproduction, which shows 3 blocks trained; the experiment has 1 block"),
+    ],
+)
+def test_nothing_stands_beside_table_5_where_no_cell_is_shared(changes, words):
+    changes = {"sources": {"natural": "mini_natural", "robust": "mini_l2"}, "protocol": "demo", **changes}
+    config, experiment, inspection = asked("slice", **changes)
+    assert words in inputs.lacking(config, experiment, inspection, CATALOGUE["reproduction"])
+    with pytest.raises(InputError, match=r"results/tables/slice/reproduction: experiment 'slice' (has|shares) no "):
+        inputs.experiment_rows(experiment, "slice", "reproduction")
+
+
+def test_any_protocol_and_any_network_in_a_role_stands_beside_table_5():
+    config, experiment, inspection = asked("ladder")
+    assert inputs.lacking(config, experiment, inspection, CATALOGUE["reproduction"]) == ""
+    assert inputs.printed_files(experiment, "reproduction") == [inputs.PRINTED]
 
 
 def test_claims_need_what_the_experiment_can_make(tmp_path, monkeypatch):

@@ -78,7 +78,7 @@ def test_any_experiment_on_the_papers_targets_gets_the_means_of_its_roles():
 def test_the_file_is_read_only_where_it_is_shown():
     experiment = mine()
     for figure in experiment["figures"]:
-        wanted = [inputs.PRINTED] if figure in ("fig2", "fig5", "table5") else []
+        wanted = [inputs.PRINTED] if figure in ("fig2", "fig5", "table5", "reproduction") else []
         assert inputs.printed_files(experiment, figure) == wanted
     for other in (resolved(read_config(), "demo"), mine(targets=["digits"]), mine(blocks=[1, 9])):
         assert inputs.printed_files(other, "fig2") == []
