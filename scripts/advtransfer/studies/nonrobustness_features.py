@@ -6,7 +6,7 @@ the penultimate features of a pre-trained network furthest, on average. docs/non
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -103,9 +103,10 @@ def random_signs(like: torch.Tensor, epsilon: float, generator: torch.Generator)
 
 
 @torch.no_grad()
-def changed(model: ImageClassifier, images: torch.Tensor, delta: torch.Tensor) -> float:
-    """The share of images [n, 3, h, w] in [0, 1] that get another class with the perturbation than without."""
-    return float((model((images + delta).clamp(0, 1)).argmax(1) != model(images).argmax(1)).double().mean())
+def changed(model: ImageClassifier, images: torch.Tensor, deltas: Sequence[torch.Tensor]) -> list[float]:
+    """For each perturbation [3, h, w], the share of images [n, 3, h, w] in [0, 1] that get another class with it than without."""
+    clean = model(images).argmax(1)
+    return [float((model((images + delta).clamp(0, 1)).argmax(1) != clean).double().mean()) for delta in deltas]
 
 
 def measure(
@@ -149,7 +150,7 @@ def measure(
     deltas["random"] = [random_signs(x[0], settings["epsilon"], generator) for _ in range(settings["draws"])]
     for name, drawn in deltas.items():
         for other in settings["perturbed"]:
-            share = float(np.mean([changed(networks[other], x, delta) for delta in drawn]))
+            share = float(np.mean(changed(networks[other], x, drawn)))
             logger.info("seed %d: perturbation of %s changes %.3f of the classes of %s", seed, name, share, other)
             yield {"quantity": "changed", "seed": seed, "first": name, "second": other, "place": 0, "value": share}
         shown = drawn[0]
