@@ -140,7 +140,11 @@ def resolve_nonrobustness(config: Mapping[str, Any], experiment: Mapping[str, An
             f"{key}.seeds: found {settings['seeds']}, but 'seeds' lists {len(config['seeds'])}. Lower it or list more seeds."
         )
     sizes = {}
-    for target, pairs in experiment["sizes"].items():
+    for target in experiment["targets"] if settings["targets"] == "all" else settings["targets"]:
+        require_known(
+            target, experiment["targets"], f"experiments.{name}.nonrobustness.targets", "target of the experiment"
+        )
+        pairs = experiment["sizes"][target]
         have = [images for images, _ in pairs]
         sizes[target] = have[-1] if settings["images"] == "largest" else settings["images"]
         if sizes[target] not in have:

@@ -114,10 +114,10 @@ def test_one_perturbation_moves_all_images_further_than_random_signs(epsilon):
 
 def test_no_perturbation_changes_no_class():
     model, images = a_network(2), some_images() / 255
-    assert changed(model, images, torch.zeros(3, 16, 16)) == 0
+    assert changed(model, images, [torch.zeros(3, 16, 16)]) == [0]
     black = -torch.ones(3, 16, 16)
     of_black = model(torch.zeros(1, 3, 16, 16)).argmax()
-    assert changed(model, images, black) == pytest.approx((model(images).argmax(1) != of_black).double().mean())
+    assert changed(model, images, [black]) == [pytest.approx((model(images).argmax(1) != of_black).double().mean())]
 
 
 def test_rows_have_their_columns_and_a_network_equals_itself():
