@@ -105,6 +105,23 @@ def test_jobs_train_each_network_once():
         trained_by(experiment, {**cell, "images": 60, "first": 0, "last": 0})
 
 
+def test_autoattack_is_a_choice_of_its_own_experiment():
+    """As it stands in config.yaml: at least 200 images of each network, the arms of the demo's first seed."""
+    asked = resolved("demo_autoattack")
+    jobs = [job for _, job in attacked(asked, "standard", "fine_tuned")]
+    assert {len(job.seeds) for job in jobs} == {1}
+    assert {(job.arm, job.source) for job in jobs} == {
+        ("standard", "mini_natural"),
+        ("fine_tuned", "mini_natural"),
+        ("fine_tuned", "mini_l2"),
+        ("mitigated", "mini_natural"),
+    }
+    assert {job.way for job in jobs} <= {job.way for _, job in attacked(resolved())}
+    told = [row_settings(asked, job) for job in jobs]
+    assert all(one["autoattack_images"] == one["test_images"] == 200 for one in told)
+    assert all(row_settings(resolved(), job)["autoattack_images"] == 0 for _, job in attacked(resolved()))
+
+
 def test_targets_can_be_chosen():
     chosen = resolved(targets=["glyphs"])
     assert {job.target for _, job in attacked(chosen, "fine_tuned", "standard")} == {"glyphs"}
