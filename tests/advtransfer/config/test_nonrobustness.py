@@ -35,11 +35,11 @@ def test_the_arms_of_the_demo():
     assert arms == {
         ("standard", "mini_natural", "demo_few"),
         *(("fine_tuned", source, "demo_whole") for source in experiment["sources"].values()),
-        *(("mitigated", "mini_natural", f"demo_mitigated_{beta}") for beta in (4, 16, 64)),
+        *(("mitigated", "mini_natural", f"demo_mitigated_{beta}") for beta in (4, 256, 1024)),
     }
     files = row_files(experiment, "nonrobustness")
     assert len(files) == len(set(files)) == 8
-    assert list(experiment["nonrobustness"]["mitigated"]) == [f"demo_mitigated_{beta}" for beta in (4, 16, 64)]
+    assert list(experiment["nonrobustness"]["mitigated"]) == [f"demo_mitigated_{beta}" for beta in (4, 256, 1024)]
 
 
 def test_standard_networks_see_the_same_images():
@@ -64,13 +64,13 @@ def test_figure_2_is_attacked_at_its_sizes_and_one_radius():
 
 def test_what_a_job_reads_and_is_told():
     experiment = resolved(autoattack_images=7)
-    wildcards = {"part": "fine_tuned", "way": "demo_mitigated_16", "source": "mini_natural", "target": "digits"}
+    wildcards = {"part": "fine_tuned", "way": "demo_mitigated_256", "source": "mini_natural", "target": "digits"}
     wildcards |= {"trained": "blocks16", "images": "100", "first": "0", "last": "2"}
     assert attacked_models(experiment, wildcards)[1] == (
-        "results/nonrobustness_networks/demo_mitigated_16/mini_natural/digits/blocks16_n100/seeds0-2.safetensors"
+        "results/nonrobustness_networks/demo_mitigated_256/mini_natural/digits/blocks16_n100/seeds0-2.safetensors"
     )
     told = row_settings(experiment, attacked_by(experiment, wildcards))
-    assert (told["arm"], told["beta"], told["autoattack_images"]) == ("mitigated", 16.0, 7)
+    assert (told["arm"], told["beta"], told["autoattack_images"]) == ("mitigated", 256.0, 7)
     assert told["attack"]["epsilons"] == [0.5 / 255, 1 / 255, 2 / 255, 4 / 255, 8 / 255]
     assert (told["attack"]["steps"], told["attack"]["restarts"]) == (20, 3)
     with pytest.raises(InputError, match="experiment 'demo' attacks no such networks"):
