@@ -17,7 +17,7 @@ SMALL = """\
 """
 MORE = """\
 reference_networks:
-  tiny: {layers: [1, 1], epochs: 2, batch_size: 32, peak_learning_rate: 0.05, momentum: 0.9, weight_decay: 0, augmentation: none}
+  tiny: {layers: [1, 1, 1, 1], epochs: 2, batch_size: 32, peak_learning_rate: 0.05, momentum: 0.9, weight_decay: 0, augmentation: none}
 protocols:
   kept: &kept
     learning_rate: 0.1
@@ -109,25 +109,6 @@ def test_another_beta_trains_the_mitigated_networks_anew_and_no_others(changed):
     assert len(planned["nonrobustness_rows"]) == 1
     assert "transfer" not in planned
     assert planned["figure"] == ["figures/nonrobustness.pdf", "figures/nonrobustness_features.pdf"]
-
-
-def test_its_code_lies_under_mitigated_networks_only(changed):
-    changed.edit("scripts/advtransfer/mitigation.py", "REACH = 1.25", "REACH = 1.5")
-    planned = changed.planned(*ASKED, "figures/fig2.pdf", *TINY)
-    assert len(planned["nonrobustness_networks"]) == 1
-    assert "/kept/" in planned["nonrobustness_networks"][0]
-    assert "transfer" not in planned
-
-
-def test_figure_2_under_attack_keeps_its_networks(attacked):
-    """3 blocks, two sources, two sizes, two seeds: none of them was kept before."""
-    planned = attacked.planned("figures/fig2_robust.pdf", *TINY)
-    assert {rule: len(jobs) for rule, jobs in planned.items()} == {
-        "nonrobustness_networks": 4,
-        "nonrobustness_rows": 4,
-        "study_table": 1,
-        "figure": 1,
-    }
 
 
 def test_an_experiment_that_does_not_ask_says_how(fresh):

@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional
 
 from advtransfer.augmentation import to_unit
+from advtransfer.errors import InputError
 from advtransfer.features import pass_images
 from advtransfer.models import ImageClassifier
 from advtransfer.randomness import generator_for
@@ -123,8 +124,15 @@ def measure(
 
     networks: {name: network} in eval mode on the device; those of settings["crafted"] are pre-trained and give perturbations, which the
     networks of settings["perturbed"] get. pairs: which are compared. train_images, test_images: uint8, for crafting and for everything
-    else. settings: variance, epsilon, steps, draws (of random signs), crafted, perturbed, seed.
+    else. settings: variance, epsilon, steps, draws (of random signs), crafted, perturbed, seed. Raises InputError where networks have
+    different numbers of stages.
     """
+    stages = {model.network.stages for model in networks.values()}
+    if len(stages) > 1:
+        raise InputError(
+            f"nonrobustness_features: the networks of one target have {' and '.join(map(str, sorted(stages)))} stages. Compare networks of as many stages: see 'layers' in "
+            "'reference_networks'."
+        )
     layers = {
         name: [
             principal_directions(activations, settings["variance"])
