@@ -7,6 +7,7 @@ radius 0, and never rises with the radius. An attack that finds nothing proves n
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from advtransfer.activations import large_batches
 from advtransfer.adversarial import GRADIENT_SHARE, random_starts
 from advtransfer.attacks import autoattack, evaluating
 from advtransfer.augmentation import to_unit
+from advtransfer.errors import InputError
 from advtransfer.features import pass_images
 from advtransfer.memory import Batches
 from advtransfer.models import ImageClassifier
@@ -115,7 +117,14 @@ def right_under_autoattack(
     seed: int,
     device: torch.device,
 ) -> torch.Tensor:
-    """Which of the images that are `right` (bool [n]) are so after AutoAttack as well, bool [n]: the worst case over both attacks."""
+    """Which of the images that are `right` (bool [n]) are so after AutoAttack as well, bool [n]: the worst case over both attacks.
+
+    Raises InputError where torchattacks is not installed, also where nothing is left to attack.
+    """
+    if find_spec("torchattacks") is None:
+        raise InputError(
+            "nonrobustness.autoattack_images: the package torchattacks is not installed. Install torchattacks 3.3.0, or set it to 0."
+        )
     right = right.clone()
     left = right.nonzero().flatten()
     if len(left):

@@ -12,6 +12,7 @@ from advtransfer.adversarial import random_starts
 from advtransfer.attacks import pgd
 from advtransfer.augmentation import to_unit
 from advtransfer.config.columns import NONROBUSTNESS_ROWS
+from advtransfer.errors import InputError
 from advtransfer.models import ImageClassifier, ResNet, load_source
 from advtransfer.studies import nonrobustness as study
 from advtransfer.threats import Linf
@@ -124,6 +125,7 @@ def test_autoattack_counts_what_pgd_left(monkeypatch):
         return torch.zeros_like(images)
 
     monkeypatch.setattr(study, "autoattack", blacken)
+    monkeypatch.setattr(study, "find_spec", lambda name: name)
     model, (images, _, ids) = a_network(2), some_images(12, seed=2)
     with torch.no_grad():
         labels = model(to_unit(images, RESOLUTION)).argmax(1)
@@ -134,6 +136,16 @@ def test_autoattack_counts_what_pgd_left(monkeypatch):
     assert (row["attack"], row["test_images"], row["clean"], row["pgd"]) == ("autoattack", 5, 5, int(left.sum()))
     assert row["right"] == int((left & (labels[some] == black)).sum())
     assert calls == ([(int(left.sum()), Linf(4 / 255), 4)] if left.any() else [])
+
+
+def test_without_torchattacks_a_line_says_so(monkeypatch):
+    monkeypatch.setattr(study, "find_spec", lambda name: None)
+    images, labels, ids = some_images()
+    asked = study.measure(iter([(1, a_network())]), images, labels, ids, RESOLUTION, job(autoattack_images=5), CPU)
+    with pytest.raises(
+        InputError, match=r"nonrobustness\.autoattack_images: the package torchattacks is not installed"
+    ):
+        list(asked)
 
 
 def test_autoattack_lowers_what_pgd_of_a_step_leaves():
