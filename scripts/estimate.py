@@ -16,6 +16,7 @@ from advtransfer import estimate
 from advtransfer.activations import CACHE_BYTES, CACHE_SHARE
 from advtransfer.checkpoints import architecture_of
 from advtransfer.command_line import command_line
+from advtransfer.config.studies import work
 from advtransfer.devices import pick_device
 from advtransfer.targets.listing import image_shape
 
@@ -41,6 +42,11 @@ def main() -> None:
         f"Experiment {experiment['name']}, protocol {experiment['protocol']}: {models(parts):,} models in {jobs(parts):,} jobs; "
         f"{models(parts) - models(left):,} models in {jobs(parts) - jobs(left):,} jobs are done."
     )
+    for study in work(experiment):
+        say(
+            f"Besides, not in the times below: {study.study}, {study.networks:,} networks ({study.networks_left:,} to train), which "
+            f"{study.jobs:,} jobs measure ({study.jobs_left:,} left)."
+        )
     if not left:
         say("Nothing is left to train.")
         return

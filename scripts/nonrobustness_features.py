@@ -10,8 +10,8 @@ from advtransfer.command_line import command_line
 from advtransfer.datasets import draw_test_images, load_dataset, load_subsets
 from advtransfer.devices import pick_device
 from advtransfer.errors import InputError
-from advtransfer.models import load_source
 from advtransfer.studies.nonrobustness_features import measure
+from advtransfer.studies.nonrobustness_networks import load_one
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
                 "one resolution: see 'nonrobustness' and 'reference_networks'."
             )
         networks = {
-            name: load_source(file).to(device).eval().requires_grad_(False)
+            name: load_one(file, seed).to(device).eval().requires_grad_(False)
             for name, file in zip(names, files, strict=True)
         }
         images = (dataset.train_images[subsets[seed]], dataset.test_images[image_ids])

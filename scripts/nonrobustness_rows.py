@@ -9,8 +9,8 @@ from advtransfer.artefacts import content_hash, load_tensors, made_of, save_tabl
 from advtransfer.command_line import command_line
 from advtransfer.datasets import draw_test_images, load_dataset
 from advtransfer.devices import pick_device
-from advtransfer.models import load_source
 from advtransfer.studies.nonrobustness import measure
+from advtransfer.studies.nonrobustness_networks import load_one
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=json.loads, required=True, help="the networks, and the attack, as JSON")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--models", nargs="+", required=True, help="networks of the target, one for each seed")
+    parser.add_argument("--models", nargs="+", required=True, help="of each seed, the file that has its network")
     parser.add_argument("--target-file", required=True, help="target artefact")
     parser.add_argument("--code", required=True, help="hash of the code, kept in the artefact")
     parser.add_argument("--output", required=True, help="parquet file of rows")
@@ -27,7 +27,7 @@ def main() -> None:
     dataset = load_dataset(arguments.target_file)
     image_ids = draw_test_images(dataset, settings["test_images"], settings["attack"]["seed"])
     found = measure(
-        zip(settings["seeds"], map(load_source, arguments.models), strict=True),
+        ((seed, load_one(file, seed)) for seed, file in zip(settings["seeds"], arguments.models, strict=True)),
         dataset.test_images[image_ids],
         dataset.test_labels[image_ids],
         image_ids,

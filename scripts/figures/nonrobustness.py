@@ -18,6 +18,8 @@ from figures.layout import LEFT, NAME, OVER, UNDER, Legend, canvas, figure_width
 # Inches: the least width of a panel, its height.
 NARROWEST, HIGH = 1.25, 1.05
 EDGE = {"markeredgecolor": "white", "markeredgewidth": 0.3}
+# Markers with points look smaller than they are.
+LARGER = {"*": 1.5, "X": 1.2, "P": 1.2}
 NORMS = {"l2": "L2", "linf": "L\N{INFINITY}"}
 
 
@@ -69,11 +71,10 @@ def draw(table: pd.DataFrame, experiment: dict) -> Figure:
     width = figure_width()
     columns = min(len(targets), most_columns(width, NARROWEST))
     legend = Legend([_handle(arm) for arm in arms])
-    # A single target needs no row for each kind.
-    cells = [(kind, target) for kind in kinds for target in targets]
-    if len(targets) == 1:
-        columns = min(2, most_columns(width, NARROWEST))
-    groups = [cells] if len(targets) == 1 else [cells[i : i + len(targets)] for i in range(0, len(cells), len(targets))]
+    cells, together = [(kind, target) for kind in kinds for target in targets], len(targets)
+    if len(targets) == 1:  # needs no row for each kind
+        columns = together = min(2, most_columns(width, NARROWEST))
+    groups = [cells[i : i + together] for i in range(0, len(cells), together)]
     placed = [place_panels(width, len(group), columns) for group in groups]
     rows = [
         (OVER, HIGH, UNDER + (NAME if any(kind[2] for kind, _ in group) else 0.02))
@@ -118,8 +119,12 @@ def _arms(settings: dict, experiment: dict) -> list[Arm]:
     return [Arm(*arm, *look) for arm, look in zip(arms, looks, strict=True)]
 
 
+def _size(arm: Arm) -> float:
+    return 4.2 * LARGER.get(arm.marker, 1)
+
+
 def _handle(arm: Arm) -> Line2D:
-    return Line2D([], [], linestyle="", marker=arm.marker, color=arm.colour, label=arm.label, markersize=4.4)
+    return Line2D([], [], linestyle="", marker=arm.marker, color=arm.colour, label=arm.label, markersize=_size(arm))
 
 
 def _lines(table: pd.DataFrame, arm: Arm, quantity: str, epsilon: float | None = None) -> pd.DataFrame:
@@ -152,7 +157,7 @@ def _draw_accuracies(ax: Axes, table: pd.DataFrame, arms: Sequence[Arm], shown: 
                     markerfacecolor=face,
                     clip_on=False,
                     zorder=3,
-                    markersize=4,
+                    markersize=_size(arm),
                     **edge,
                 )
     _places(ax, arms)
@@ -167,7 +172,7 @@ def _draw_declines(ax: Axes, table: pd.DataFrame, arms: Sequence[Arm], shown: fl
         for line in lines.itertuples():
             ax.bar(index, 100 * line.mean, 0.62, color=arm.colour, alpha=0.35, linewidth=0)
             _bar(ax, index, line, arm.colour)
-            ax.plot(index, 100 * line.mean, arm.marker, color=arm.colour, clip_on=False, markersize=4.4, **EDGE)
+            ax.plot(index, 100 * line.mean, arm.marker, color=arm.colour, clip_on=False, markersize=_size(arm), **EDGE)
     _places(ax, arms)
     ax.set_ylim(0, 110)  # marks at 100 keep clear of the title
 
@@ -182,7 +187,8 @@ def _draw_curves(ax: Axes, table: pd.DataFrame, arms: Sequence[Arm]) -> None:
     for arm in arms:
         lines = _lines(table, arm, "adversarial_accuracy")
         x = [places.index(epsilon) for epsilon in lines["epsilon"]]
-        ax.plot(x, 100 * lines["mean"], marker=arm.marker, color=arm.colour, linewidth=0.9, clip_on=False, **EDGE)
+        look = {"marker": arm.marker, "color": arm.colour, "markersize": _size(arm), **EDGE}
+        ax.plot(x, 100 * lines["mean"], linewidth=0.9, clip_on=False, **look)
     # Radii double: equal steps, and 0 beside them.
     ax.set_xticks(range(len(places)), [f"{255 * epsilon:.3g}" for epsilon in places])
     ax.set_ylim(0, 100)
@@ -197,7 +203,7 @@ def _draw_trade(ax: Axes, table: pd.DataFrame, arms: Sequence[Arm], shown: float
         for x, y in zip(clean.itertuples(), attacked.itertuples(), strict=True):
             _bar(ax, 100 * x.mean, y, arm.colour)
             _bar(ax, 100 * y.mean, x, arm.colour, horizontal=True)
-            ax.plot(100 * x.mean, 100 * y.mean, arm.marker, color=arm.colour, zorder=3, markersize=4.2, **EDGE)
+            ax.plot(100 * x.mean, 100 * y.mean, arm.marker, color=arm.colour, zorder=3, markersize=_size(arm), **EDGE)
             path.append((100 * x.mean, 100 * y.mean))
     ax.plot(*zip(*path, strict=True), color="0.6", linewidth=0.7, zorder=1)
     ax.margins(0.1)

@@ -9,6 +9,9 @@ import pandas as pd
 def test_an_estimate_needs_no_data_and_makes_none(fresh):
     text = fresh.snakemake("estimate", "--cores", "2").stdout
     assert "Experiment demo, protocol demo: 616 models in 50 jobs; 0 models in 0 jobs are done." in text
+    # 8 arms of 3 seeds on digits, 2 sources, targets and 4 sizes of 3 seeds; a job for each row file of 3 seeds, and one for features.
+    assert "nonrobustness, 72 networks (72 to train), which 25 jobs measure (25 left)." in text
+    assert "robustness_bound, 48 networks (48 to train), which 16 jobs" in text
     rows = [line.split() for line in text.splitlines() if re.match(r" *(0|1|3|9|all) +\d", line)]
     few = {blocks: [blocks, "72", "72", "8"] for blocks in "019"}
     # At 3 blocks: 20 and 10 seeds of two sources, two more sources, two rungs of the ladder, and shrunk targets.

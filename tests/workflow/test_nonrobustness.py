@@ -5,19 +5,19 @@ import shutil
 import pandas as pd
 import pytest
 
-from advtransfer.config.columns import NONROBUSTNESS, NONROBUSTNESS_ROWS
+from advtransfer.config.columns import NONROBUSTNESS, NONROBUSTNESS_FEATURES_ROWS, NONROBUSTNESS_ROWS
 
-ASKED = ["figures/nonrobustness.pdf", "figures/nonrobustness.csv"]
+ASKED = ["figures/nonrobustness.pdf", "figures/nonrobustness.csv", "figures/nonrobustness_features.pdf"]
 TINY = ["--configfile", "tiny.yaml"]
 SMALL = """\
     blocks: [1, 3]
     nonrobustness:
       {protocol: tiny, mitigated: [kept], recipe: tiny, images: 20, blocks: 1, seeds: 2, test_images: 8, steps: 2, restarts: 2,
-       epsilons: [1/255, 8/255]}
+       epsilons: [1/255, 8/255], features: {images: 8, steps: 2, draws: 1}}
 """
 MORE = """\
 reference_networks:
-  tiny: {layers: [1, 1], epochs: 2, batch_size: 32, peak_learning_rate: 0.05, momentum: 0.9, weight_decay: 0, augmentation: none}
+  tiny: {layers: [1, 1, 1, 1], epochs: 2, batch_size: 32, peak_learning_rate: 0.05, momentum: 0.9, weight_decay: 0, augmentation: none}
 protocols:
   kept: &kept
     learning_rate: 0.1
@@ -70,8 +70,20 @@ def test_everything_is_made_and_nothing_is_left_to_do(attacked):
     assert list(rows) == list(NONROBUSTNESS_ROWS)
     assert rows["seed"].unique().tolist() == [20_000_000, 20_100_000]
     assert len(rows) == 2 * 3
-    for ending in ("pdf", "png"):
-        assert (attacked.folder / "figures" / f"nonrobustness.{ending}").stat().st_size > 1000
+    compared = pd.read_parquet(
+        attacked.folder / "results/nonrobustness_features/tiny/mini_natural/digits/n20/seeds0-1.parquet"
+    )
+    assert set(compared) == set(NONROBUSTNESS_FEATURES_ROWS)
+    cca = compared[compared["quantity"] == "cca"]
+    assert cca["value"].between(0, 1).all()
+    # Blocks below the trained one are the source's: the mitigated network's differ in nothing, a network from scratch's do.
+    below = cca[cca["place"] == 1].groupby(["first", "second"])["value"].min()
+    assert below["natural", "fine_tuned"] > 1 - 1e-6
+    assert below["natural", "mitigated"] > 1 - 1e-6
+    assert below["natural", "standard"] < 0.9999
+    for figure in ("nonrobustness", "nonrobustness_features"):
+        for ending in ("pdf", "png"):
+            assert (attacked.folder / "figures" / f"{figure}.{ending}").stat().st_size > 1000
     assert attacked.planned(*ASKED, *TINY) == {}
 
 
@@ -85,36 +97,18 @@ def test_without_records_the_artefacts_know_what_made_them(changed):
         "nonrobustness_rows": 4,
         "study_table": 1,
         "table_copy": 1,
-        "figure": 1,
+        "figure": 2,
     }
 
 
 def test_another_beta_trains_the_mitigated_networks_anew_and_no_others(changed):
     changed.edit("tiny.yaml", "beta: 4", "beta: 5")
     planned = changed.planned(*ASKED, "figures/fig2.pdf", *TINY)
-    assert len(planned["fine_tuned_model"]) == 2
+    assert [file for file in planned["nonrobustness_networks"] if "/kept/" not in file] == []
+    assert len(planned["nonrobustness_networks"]) == 1
     assert len(planned["nonrobustness_rows"]) == 1
     assert "transfer" not in planned
-    assert planned["figure"] == ["figures/nonrobustness.pdf"]
-
-
-def test_its_code_lies_under_mitigated_networks_only(changed):
-    changed.edit("scripts/advtransfer/mitigation.py", "REACH = 1.25", "REACH = 1.5")
-    planned = changed.planned(*ASKED, "figures/fig2.pdf", *TINY)
-    assert len(planned["fine_tuned_model"]) == 2
-    assert all("/kept/" in file for file in planned["fine_tuned_model"])
-    assert "transfer" not in planned
-
-
-def test_figure_2_under_attack_keeps_its_networks(attacked):
-    """3 blocks, two sources, two sizes, two seeds: none of them was kept before."""
-    planned = attacked.planned("figures/fig2_robust.pdf", *TINY)
-    assert {rule: len(jobs) for rule, jobs in planned.items()} == {
-        "fine_tuned_model": 8,
-        "nonrobustness_rows": 4,
-        "study_table": 1,
-        "figure": 1,
-    }
+    assert planned["figure"] == ["figures/nonrobustness.pdf", "figures/nonrobustness_features.pdf"]
 
 
 def test_an_experiment_that_does_not_ask_says_how(fresh):

@@ -38,11 +38,9 @@ def with_mitigation(protocol: Mapping[str, Any]) -> dict[str, Any]:
     return {**rest, "mitigation": resolved}
 
 
-def transfer_code(protocol: Mapping[str, Any]) -> tuple[str, ...]:
-    """The files of code that fine-tune by a protocol, for `provenance.code_of`.
+def transfer_code(protocol: Mapping[str, Any], script: str = "transfer.py") -> tuple[str, ...]:
+    """The files of code that fine-tune by a protocol, for `provenance.code_of`; script: the command line that does.
 
-    scripts/transfer.py takes the mitigating learner by name, so that it lies under networks that are trained with it and under no others.
+    It takes the mitigating learner by name, so that it lies under networks that are trained with it and under no others.
     """
-    return (
-        ("transfer.py", "advtransfer/mitigation.py") if "mitigation" in with_mitigation(protocol) else ("transfer.py",)
-    )
+    return (script, "advtransfer/mitigation.py") if "mitigation" in with_mitigation(protocol) else (script,)

@@ -32,6 +32,9 @@ from advtransfer.config.values import parse_epsilon, require_known
 from advtransfer.errors import InputError
 
 ROWS = "results/nonrobustness/{part}/{way}/{source}/{target}/{trained}_n{images}/seeds{first}-{last}.parquet"
+NETWORKS = (
+    "results/nonrobustness_networks/{way}/{source}/{target}/blocks{blocks}_n{images}/seeds{first}-{last}.safetensors"
+)
 FEATURES_ROWS = "results/nonrobustness_features/{way}/{source}/{target}/n{images}/seeds{first}-{last}.parquet"
 # {figure: the parts that it shows}; a part's networks are attacked alike.
 FIGURES = {"nonrobustness": ("standard", "fine_tuned"), "fig2_robust": ("curve",)}
@@ -53,14 +56,28 @@ class Attacked:
     images: int
     blocks: int | None
     seeds: tuple[int, ...]
+    files: tuple[str, ...]
 
     def models(self) -> dict[int, str]:
-        """{seed: where its network lies}."""
-        cell = {"source": self.source, "target": self.target, "images": self.images}
-        if self.part == "standard":
-            return {seed: REFERENCE.format(recipe=self.way, seed=seed, **cell) for seed in self.seeds}
-        folder = f"results/models/{self.way}/{self.source}/{self.target}"
-        return {seed: f"{folder}/blocks{self.blocks}_n{self.images}_seed{seed}.safetensors" for seed in self.seeds}
+        """{seed: the file that holds its network}; a file of fine-tuned networks holds those of several."""
+        return dict(zip(self.seeds, self.files, strict=True))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The networks that one job fine-tunes: some seeds, with so many trained blocks, from a source by a protocol."""
+
+    protocol: str
+    source: str
+    target: str
+    blocks: int
+    images: int
+    seeds: tuple[int, ...]
+
+    def told(self, protocol: Mapping[str, Any]) -> dict[str, Any]:
+        """All that the job is told, JSON-compatible. protocol: resolved at this size."""
+        cell = {"protocol": self.protocol, "source": self.source, "target": self.target, "blocks": self.blocks}
+        return {**cell, "images": self.images, "seeds": list(self.seeds), "settings": protocol}
 
 
 def check_nonrobustness(settings: Mapping[str, Any], config: Mapping[str, Any], key: str) -> None:
@@ -123,7 +140,11 @@ def resolve_nonrobustness(config: Mapping[str, Any], experiment: Mapping[str, An
             f"{key}.seeds: found {settings['seeds']}, but 'seeds' lists {len(config['seeds'])}. Lower it or list more seeds."
         )
     sizes = {}
-    for target, pairs in experiment["sizes"].items():
+    for target in experiment["targets"] if settings["targets"] == "all" else settings["targets"]:
+        require_known(
+            target, experiment["targets"], f"experiments.{name}.nonrobustness.targets", "target of the experiment"
+        )
+        pairs = experiment["sizes"][target]
         have = [images for images, _ in pairs]
         sizes[target] = have[-1] if settings["images"] == "largest" else settings["images"]
         if sizes[target] not in have:
@@ -174,31 +195,63 @@ def _arms(settings: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
         yield "fine_tuned", "mitigated", protocol, settings["natural"]
 
 
-def attacked(experiment: Mapping[str, Any], *parts: str) -> Iterator[tuple[str, Attacked]]:
-    """(file of rows, the networks that its job attacks) of some parts of a resolved experiment, or all; nothing without the study."""
+def _cells(experiment: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, str, int, int | None]]:
+    """(part, arm, way, source, target, images, blocks) of all networks that the study attacks; blocks is None from scratch."""
     settings = experiment["nonrobustness"]
     if settings is None:
         return
-    cells = [
-        (*arm, target, images, None if arm[0] == "standard" else settings["blocks"])
-        for arm in _arms(settings)
-        for target, images in settings["sizes"].items()
-    ]
+    for arm in _arms(settings):
+        for target, images in settings["sizes"].items():
+            yield *arm, target, images, None if arm[0] == "standard" else settings["blocks"]
     curve = settings["curve"]
-    cells += [
-        ("curve", "fine_tuned", curve["protocol"], source, target, images, curve["blocks"])
-        for source in curve["sources"]
-        for target, sizes in curve["sizes"].items()
-        for images in sizes
-    ]
-    for part, arm, way, source, target, images, blocks in cells:
+    for source in curve["sources"]:
+        for target, sizes in curve["sizes"].items():
+            for images in sizes:
+                yield "curve", "fine_tuned", curve["protocol"], source, target, images, curve["blocks"]
+
+
+def trained(experiment: Mapping[str, Any]) -> Iterator[tuple[str, Trained]]:
+    """(file of networks, what its job fine-tunes) of a resolved experiment; nothing without the study."""
+    for _, _, way, source, target, images, blocks in _cells(experiment):
+        if blocks is not None:
+            seeds = experiment["nonrobustness"]["seeds"]
+            for first, last in chunks(len(seeds), images, experiment["seeds_per_job"]):
+                cell = {"way": way, "source": source, "target": target, "blocks": blocks, "images": images}
+                job = Trained(way, source, target, blocks, images, tuple(seeds[first : last + 1]))
+                yield NETWORKS.format(**cell, first=first, last=last), job
+
+
+def attacked(experiment: Mapping[str, Any], *parts: str) -> Iterator[tuple[str, Attacked]]:
+    """(file of rows, the networks that its job attacks) of some parts of a resolved experiment, or all; nothing without the study."""
+    files = {
+        (job.protocol, job.source, job.target, job.images, job.blocks, seed): file
+        for file, job in trained(experiment)
+        for seed in job.seeds
+    }
+    for part, arm, way, source, target, images, blocks in _cells(experiment):
         if part in (parts or PARTS):
+            seeds, place = experiment["nonrobustness"]["seeds"], {"source": source, "target": target, "images": images}
             # As at the smallest size: these jobs train nothing.
-            for first, last in chunks(len(settings["seeds"]), 1, experiment["seeds_per_job"]):
-                place = {"part": part, "way": way, "source": source, "target": target, "images": images}
-                trained = "all" if blocks is None else f"blocks{blocks}"
-                file = ROWS.format(**place, trained=trained, first=first, last=last)
-                yield file, Attacked(**place, arm=arm, blocks=blocks, seeds=tuple(settings["seeds"][first : last + 1]))
+            for first, last in chunks(len(seeds), 1, experiment["seeds_per_job"]):
+                some = tuple(seeds[first : last + 1])
+                if blocks is None:
+                    models = tuple(REFERENCE.format(recipe=way, seed=seed, **place) for seed in some)
+                else:
+                    models = tuple(files[way, source, target, images, blocks, seed] for seed in some)
+                rows = "all" if blocks is None else f"blocks{blocks}"
+                file = ROWS.format(part=part, way=way, **place, trained=rows, first=first, last=last)
+                yield file, Attacked(part, arm, way, source, target, images, blocks, some, models)
+
+
+def trained_by(experiment: Mapping[str, Any], wildcards: Mapping[str, str]) -> Trained:
+    """The networks that the job of a file of networks, given by the wildcards of its path, fine-tunes; InputError where there is none."""
+    file = NETWORKS.format(**wildcards)
+    try:
+        return dict(trained(experiment))[file]
+    except KeyError:
+        raise InputError(
+            f"{file}: experiment '{experiment['name']}' fine-tunes no such networks. See 'nonrobustness' in config.yaml."
+        ) from None
 
 
 def attacked_by(experiment: Mapping[str, Any], wildcards: Mapping[str, str]) -> Attacked:

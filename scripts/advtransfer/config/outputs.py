@@ -48,7 +48,10 @@ def needs(
         return f"{networks} networks, each on {experiment['robustness_bound']['test_images']:,} attacked images"
     if entry.name == nonrobustness.FEATURES:
         networks = {
-            file for _, job in nonrobustness.compared(experiment) for files in job.networks.values() for file in files
+            (file, "" if file.startswith("results/sources/") else seed)
+            for _, job in nonrobustness.compared(experiment)
+            for files in job.networks.values()
+            for file, seed in zip(files, job.seeds, strict=True)
         }
         return f"{len(networks)} networks, on {experiment['nonrobustness']['features']['images']:,} images"
     if entry.drawn_from == "arms":

@@ -115,6 +115,12 @@ RESULTS = (
         columns.NONROBUSTNESS_ROWS,
     ),
     Result(
+        "results/nonrobustness_networks/{way}/{source}/{target}/blocks{blocks}_n{images}/seeds{first}-{last}.safetensors",
+        "The fine-tuned networks that the study of non-robustness attacks, those of several seeds in one file. Metadata as of a source, and what they "
+        "were fine-tuned on; `seeds`.",
+        {"{seed}.conv1.weight, ..., {seed}.fc.bias": "the state dict of a seed, in torchvision's names"},
+    ),
+    Result(
         "results/nonrobustness_features/{way}/{source}/{target}/n{images}/seeds{first}-{last}.parquet",
         "Layers of a target's networks compared, and universal perturbations. Networks: `natural` and `robust` are the sources; `fine_tuned`, "
         "`mitigated` (largest beta) come from the natural one, `robust_fine_tuned` from the robust one; `standard` is from scratch.",

@@ -320,13 +320,16 @@ def _compared(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Itera
 
 def _arms(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
     """Of the study of non-robustness: rows, and the networks that they are made of."""
+    for file, job in nonrobustness.trained(experiment):
+        protocol = resolve_protocol(config, job.protocol, job.images)
+        code = transfer_code(protocol, "nonrobustness_networks.py")
+        used = {**transfer_inputs(job.source, job.target), "subset": subset_file(job.target, job.images)}
+        yield file, Recipe(job.told(protocol), code, used)
     for file, job in nonrobustness.attacked(experiment):
         used = transfer_inputs(job.source, job.target)
-        for seed, model in job.models().items():
-            if job.part == "standard":
+        if job.part == "standard":
+            for seed, model in job.models().items():
                 yield model, _reference(config, job.way, job.source, job.target, job.images, seed)
-            else:
-                yield model, _kept(config, job.way, job.source, job.target, job.images, seed, job.blocks)
         read = {"target": used["target"], **{str(seed): model for seed, model in job.models().items()}}
         yield file, Recipe(nonrobustness.row_settings(experiment, job), ("nonrobustness_rows.py",), read)
 

@@ -1,25 +1,37 @@
 """How many images a network has right as they are and under attack (Zhang et al. 2021, arXiv 2106.10989; docs/nonrobustness.md).
 
-The accuracy on adversarial inputs at a radius is a worst case: an image counts as right where neither the image itself nor any adversarial
-point that was found, over all restarts and all radii up to this one, gets another class than its label. So it is the clean accuracy at
+The accuracy on adversarial inputs at a radius is a worst case: an image counts as right where neither the image itself nor any point that
+the attack visited, in all restarts and at all radii up to this one, gets another class than its label. So it is the clean accuracy at
 radius 0, and never rises with the radius. An attack that finds nothing proves nothing: it is an upper bound of the robust accuracy.
 """
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from advtransfer.activations import large_batches
-from advtransfer.adversarial import GRADIENT_SHARE, attack, random_starts
+from advtransfer.adversarial import GRADIENT_SHARE, random_starts
 from advtransfer.attacks import autoattack, evaluating
 from advtransfer.augmentation import to_unit
+from advtransfer.errors import InputError
+from advtransfer.features import pass_images
 from advtransfer.memory import Batches
 from advtransfer.models import ImageClassifier
 from advtransfer.threats import Threat, threat_from
 
 logger = logging.getLogger(__name__)
+
+
+def right_as_they_are(
+    model: ImageClassifier, images: torch.Tensor, labels: torch.Tensor, resolution: int, device: torch.device
+) -> torch.Tensor:
+    """Which uint8 images [n, c, h, w] get their label [n], bool [n]."""
+    with evaluating(model):
+        return pass_images(lambda x: model(x).argmax(1), images, resolution, device) == labels
 
 
 def still_right(
@@ -28,27 +40,45 @@ def still_right(
     labels: torch.Tensor,
     image_ids: torch.Tensor,
     resolution: int,
-    threat: Threat | None,
+    threat: Threat,
     settings: Mapping[str, Any],
-    restart: int,
     device: torch.device,
 ) -> torch.Tensor:
-    """Which images get their label, bool [n]: attacked by one run of PGD from a random start, or as they are where threat is None.
+    """Which images get their label at every point that PGD visits, in every restart, bool [n].
 
-    images: uint8 [n, c, h, w]; labels, image_ids int64 [n]. Of each image the iterate of highest cross-entropy counts. settings: steps, seed.
+    images: uint8 [n, c, h, w]; labels, image_ids int64 [n]. settings: steps, of 2.5 epsilon / steps along the gradient of the cross-entropy;
+    restarts, each from a random point of the ball; seed. All restarts of an image go side by side and end where the first one gets another
+    class: what follows would change nothing. A few images at a time cost as much as many.
     """
-    batches = Batches(max(1, large_batches(device, resolution).size // GRADIENT_SHARE))
+    restarts, steps = settings["restarts"], settings["steps"]
+    batches = Batches(max(1, large_batches(device, resolution).size // (GRADIENT_SHARE * restarts)))
 
     def compute(batch: slice) -> torch.Tensor:
         x, y = to_unit(images[batch].to(device), resolution), labels[batch].to(device)
         x = x.contiguous(memory_format=torch.channels_last)
-        if threat is not None:
-            start = random_starts(threat, x, image_ids[batch].tolist(), "logits", restart, settings["seed"])
-            x = attack(model, x, y, threat, settings["steps"], "logits", start)
-        with evaluating(model), torch.no_grad():
-            return (model(x).argmax(1) == y).cpu()
+        ids = image_ids[batch].tolist()
+        starts = [random_starts(threat, x, ids, "logits", restart, settings["seed"]) for restart in range(restarts)]
+        points = torch.stack([(x + threat.project(start)).clamp(0, 1) for start in starts])  # [restarts, n, 3, h, w]
+        left = torch.arange(len(x), device=device)
+        for step in range(steps + 1):
+            flat, truth = points.flatten(0, 1).requires_grad_(step < steps), y[left].repeat(restarts)
+            logits = model(flat.contiguous(memory_format=torch.channels_last))
+            kept = (logits.argmax(1) == truth).view(restarts, -1).all(0)
+            left = left[kept]
+            if step == steps or not len(left):
+                break
+            loss = functional.cross_entropy(logits, truth, reduction="sum")
+            (gradient,) = torch.autograd.grad(loss, flat)
+            moved = flat.detach() + threat.step(gradient, 2.5 * threat.epsilon / steps)
+            moved = moved.unflatten(0, (restarts, -1))[:, kept]
+            ball = threat.project((moved - x[left]).flatten(0, 1)).view_as(moved)
+            points = (x[left] + ball).clamp(0, 1)
+        right = torch.zeros(len(x), dtype=torch.bool)
+        right[left.cpu()] = True
+        return right
 
-    return torch.cat([part for _, part in batches.map(compute, len(images))]) if len(images) else labels.bool()
+    with evaluating(model), torch.enable_grad():
+        return torch.cat([part for _, part in batches.map(compute, len(images))]) if len(images) else labels.bool()
 
 
 def right_under_attack(
@@ -65,22 +95,14 @@ def right_under_attack(
 
     settings: norm, steps, restarts, seed. An image that is lost is attacked no more: it is lost at every larger radius too.
     """
-    right = still_right(model, images, labels, image_ids, resolution, None, settings, 0, device)
+    right = right_as_they_are(model, images, labels, resolution, device)
     found = {0.0: right.clone()}
     for epsilon in sorted(epsilons):
-        for restart in range(settings["restarts"] if epsilon > 0 else 0):
-            left = right.nonzero().flatten()
-            right[left] = still_right(
-                model,
-                images[left],
-                labels[left],
-                image_ids[left],
-                resolution,
-                threat_from(settings["norm"], epsilon),
-                settings,
-                restart,
-                device,
-            )
+        left = right.nonzero().flatten()
+        if epsilon > 0:
+            threat = threat_from(settings["norm"], epsilon)
+            chosen = (images[left], labels[left], image_ids[left])
+            right[left] = still_right(model, *chosen, resolution, threat, settings, device)
         found[epsilon] = right.clone()
     return found
 
@@ -95,7 +117,14 @@ def right_under_autoattack(
     seed: int,
     device: torch.device,
 ) -> torch.Tensor:
-    """Which of the images that are `right` (bool [n]) are so after AutoAttack as well, bool [n]: the worst case over both attacks."""
+    """Which of the images that are `right` (bool [n]) are so after AutoAttack as well, bool [n]: the worst case over both attacks.
+
+    Raises InputError where torchattacks is not installed, also where nothing is left to attack.
+    """
+    if find_spec("torchattacks") is None:
+        raise InputError(
+            "nonrobustness.autoattack_images: the package torchattacks is not installed. Install torchattacks 3.3.0, or set it to 0."
+        )
     right = right.clone()
     left = right.nonzero().flatten()
     if len(left):

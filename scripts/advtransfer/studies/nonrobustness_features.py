@@ -6,7 +6,7 @@ the penultimate features of a pre-trained network furthest, on average. docs/non
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional
 
 from advtransfer.augmentation import to_unit
+from advtransfer.errors import InputError
 from advtransfer.features import pass_images
 from advtransfer.models import ImageClassifier
 from advtransfer.randomness import generator_for
@@ -103,9 +104,10 @@ def random_signs(like: torch.Tensor, epsilon: float, generator: torch.Generator)
 
 
 @torch.no_grad()
-def changed(model: ImageClassifier, images: torch.Tensor, delta: torch.Tensor) -> float:
-    """The share of images [n, 3, h, w] in [0, 1] that get another class with the perturbation than without."""
-    return float((model((images + delta).clamp(0, 1)).argmax(1) != model(images).argmax(1)).double().mean())
+def changed(model: ImageClassifier, images: torch.Tensor, deltas: Sequence[torch.Tensor]) -> list[float]:
+    """For each perturbation [3, h, w], the share of images [n, 3, h, w] in [0, 1] that get another class with it than without."""
+    clean = model(images).argmax(1)
+    return [float((model((images + delta).clamp(0, 1)).argmax(1) != clean).double().mean()) for delta in deltas]
 
 
 def measure(
@@ -122,8 +124,15 @@ def measure(
 
     networks: {name: network} in eval mode on the device; those of settings["crafted"] are pre-trained and give perturbations, which the
     networks of settings["perturbed"] get. pairs: which are compared. train_images, test_images: uint8, for crafting and for everything
-    else. settings: variance, epsilon, steps, draws (of random signs), crafted, perturbed, seed.
+    else. settings: variance, epsilon, steps, draws (of random signs), crafted, perturbed, seed. Raises InputError where networks have
+    different numbers of stages.
     """
+    stages = {model.network.stages for model in networks.values()}
+    if len(stages) > 1:
+        raise InputError(
+            f"nonrobustness_features: the networks of one target have {' and '.join(map(str, sorted(stages)))} stages. Compare networks of as many stages: see 'layers' in "
+            "'reference_networks'."
+        )
     layers = {
         name: [
             principal_directions(activations, settings["variance"])
@@ -149,7 +158,7 @@ def measure(
     deltas["random"] = [random_signs(x[0], settings["epsilon"], generator) for _ in range(settings["draws"])]
     for name, drawn in deltas.items():
         for other in settings["perturbed"]:
-            share = float(np.mean([changed(networks[other], x, delta) for delta in drawn]))
+            share = float(np.mean(changed(networks[other], x, drawn)))
             logger.info("seed %d: perturbation of %s changes %.3f of the classes of %s", seed, name, share, other)
             yield {"quantity": "changed", "seed": seed, "first": name, "second": other, "place": 0, "value": share}
         shown = drawn[0]

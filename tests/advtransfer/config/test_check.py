@@ -19,7 +19,17 @@ def change(config, path, value):
 
 
 def test_the_projects_own_configuration_is_right(config):
-    for experiment in ("demo", "published", "published_full", "slice", "paper", "resolution", "ladder", "mine"):
+    for experiment in (
+        "demo",
+        "demo_autoattack",
+        "published",
+        "published_full",
+        "slice",
+        "paper",
+        "resolution",
+        "ladder",
+        "mine",
+    ):
         config["experiment"] = experiment
         assert resolved(config)["name"] == experiment
 
@@ -28,7 +38,7 @@ def test_the_projects_own_configuration_is_right(config):
     ("path", "value", "message"),
     [
         ("experiment", "papr", "config: experiment: no experiment is named 'papr'. Did you mean 'paper'?"),
-        ("experiment", "xyz", "no experiment is named 'xyz'. Choose one of: demo, published, published_full, slice, paper, resolution, ladder, mine."),
+        ("experiment", "xyz", "no experiment is named 'xyz'. Choose one of: demo, demo_autoattack, published, published_full, slice, paper, resolution, ladder, mine."),
         ("sorces", {}, "config: top level: unknown key 'sorces'. Did you mean 'sources'?"),
         ("protocols.demo.learning_rte", 0.1, "config: protocols.demo: unknown key 'learning_rte'. Did you mean 'learning_rate'?"),
         ("protocols.demo.learning_rate", KeyError, "config: protocols.demo: key 'learning_rate' is missing. Add it."),

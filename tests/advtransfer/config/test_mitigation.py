@@ -41,6 +41,13 @@ def test_plain_networks_do_not_depend_on_its_code():
     assert "advtransfer/mitigation.py" in mitigated
     assert code_of(*plain) != code_of(*mitigated)
     assert transfer_code(resolve_protocol(configured(beta=0), "demo", 100)) == plain
+    kept = [
+        transfer_code(resolve_protocol(one, "demo", 100), "nonrobustness_networks.py")
+        for one in (read_config(), configured())
+    ]
+    assert code_of(*kept[0]) != code_of(*kept[1])
+    # The command line takes the learner by name: its code is not under networks that are trained without it.
+    assert kept == [("nonrobustness_networks.py",), ("nonrobustness_networks.py", "advtransfer/mitigation.py")]
 
 
 def test_every_network_of_the_protocol_is_made_by_it():

@@ -36,7 +36,9 @@ def test_every_artefact_of_an_experiment_has_one_recipe(chosen, tmp_path, monkey
         everything = {"sources", "targets", "subsets", "transfer", "models", "features", "influence", "influence_all"}
         everything |= {"influence_cut", "robustness", "robustness_bound", "tables", "transferability", "references"}
         assert folders == everything | (
-            {"nonrobustness", "nonrobustness_features"} if experiment["name"] == "demo" else set()
+            {"nonrobustness", "nonrobustness_features", "nonrobustness_networks"}
+            if experiment["name"] == "demo"
+            else set()
         )
         shown = {f"figures/{name}.png" for name in DRAWN}
         here = {

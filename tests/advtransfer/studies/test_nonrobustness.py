@@ -1,5 +1,6 @@
 """Worst cases under attack: what must hold of their counts whatever the network, and against a plain loop."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from advtransfer.adversarial import attack, random_starts
+from advtransfer.adversarial import random_starts
+from advtransfer.attacks import pgd
 from advtransfer.augmentation import to_unit
 from advtransfer.config.columns import NONROBUSTNESS_ROWS
+from advtransfer.errors import InputError
 from advtransfer.models import ImageClassifier, ResNet, load_source
 from advtransfer.studies import nonrobustness as study
 from advtransfer.threats import Linf
@@ -62,23 +65,28 @@ def test_a_radius_of_0_is_no_attack():
 
 
 def test_equals_a_plain_loop_over_all_images():
-    """Every image attacked at every radius and restart, none left out: the intersection is the same."""
+    """Every image attacked at every radius and restart, each iterate made anew from the start, none left out: the intersection is the same."""
     model, (images, labels, ids) = a_network(3), some_images(16, seed=3)
-    with torch.no_grad():
-        labels = model(to_unit(images, RESOLUTION)).argmax(1)  # all right, or there is nothing to lose
     x = to_unit(images, RESOLUTION)
+    with torch.no_grad():
+        labels = model(x).argmax(1)  # all right, or there is nothing to lose
     expected, left = {0.0: torch.ones(16, dtype=torch.bool)}, torch.ones(16, dtype=torch.bool)
+    clear = torch.ones(16, dtype=torch.bool)  # of images whose class never hangs on rounding
     for epsilon in ATTACK["epsilons"]:
-        for restart in range(ATTACK["restarts"]):
-            threat = Linf(epsilon)
+        threat = Linf(epsilon)
+        for restart, steps in itertools.product(range(ATTACK["restarts"]), range(ATTACK["steps"] + 1)):
             start = random_starts(threat, x, ids.tolist(), "logits", restart, ATTACK["seed"])
-            adversarial = attack(model, x, labels, threat, ATTACK["steps"], "logits", start)
-            assert float((adversarial - x).abs().max()) <= epsilon + 1e-6
+            point = pgd(model, x, labels, threat, steps, 2.5 * epsilon / ATTACK["steps"], start=start)
+            assert float((point - x).abs().max()) <= epsilon + 1e-6
             with torch.no_grad():
-                left = left & (model(adversarial).argmax(1) == labels)
+                logits = model(point)
+            highest = logits.topk(2).values
+            clear &= highest[:, 0] - highest[:, 1] > 1e-4
+            left = left & (logits.argmax(1) == labels)
         expected[epsilon] = left
     found = right(model, images, labels, ids, ATTACK["epsilons"])
-    assert all(torch.equal(found[epsilon], mask) for epsilon, mask in expected.items())
+    assert int(clear.sum()) > 12
+    assert all(torch.equal(found[epsilon][clear], mask[clear]) for epsilon, mask in expected.items())
     assert 0 < int(found[4 / 255].sum()) < 16 or int(found[1 / 255].sum()) < 16
 
 
@@ -117,6 +125,7 @@ def test_autoattack_counts_what_pgd_left(monkeypatch):
         return torch.zeros_like(images)
 
     monkeypatch.setattr(study, "autoattack", blacken)
+    monkeypatch.setattr(study, "find_spec", lambda name: name)
     model, (images, _, ids) = a_network(2), some_images(12, seed=2)
     with torch.no_grad():
         labels = model(to_unit(images, RESOLUTION)).argmax(1)
@@ -127,6 +136,16 @@ def test_autoattack_counts_what_pgd_left(monkeypatch):
     assert (row["attack"], row["test_images"], row["clean"], row["pgd"]) == ("autoattack", 5, 5, int(left.sum()))
     assert row["right"] == int((left & (labels[some] == black)).sum())
     assert calls == ([(int(left.sum()), Linf(4 / 255), 4)] if left.any() else [])
+
+
+def test_without_torchattacks_a_line_says_so(monkeypatch):
+    monkeypatch.setattr(study, "find_spec", lambda name: None)
+    images, labels, ids = some_images()
+    asked = study.measure(iter([(1, a_network())]), images, labels, ids, RESOLUTION, job(autoattack_images=5), CPU)
+    with pytest.raises(
+        InputError, match=r"nonrobustness\.autoattack_images: the package torchattacks is not installed"
+    ):
+        list(asked)
 
 
 def test_autoattack_lowers_what_pgd_of_a_step_leaves():

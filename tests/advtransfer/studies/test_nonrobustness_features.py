@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advtransfer.config.columns import NONROBUSTNESS_FEATURES_ROWS
+from advtransfer.errors import InputError
 from advtransfer.models import ImageClassifier, ResNet
 from advtransfer.randomness import generator_for
 from advtransfer.studies.nonrobustness_features import (
@@ -114,10 +115,17 @@ def test_one_perturbation_moves_all_images_further_than_random_signs(epsilon):
 
 def test_no_perturbation_changes_no_class():
     model, images = a_network(2), some_images() / 255
-    assert changed(model, images, torch.zeros(3, 16, 16)) == 0
+    assert changed(model, images, [torch.zeros(3, 16, 16)]) == [0]
     black = -torch.ones(3, 16, 16)
     of_black = model(torch.zeros(1, 3, 16, 16)).argmax()
-    assert changed(model, images, black) == pytest.approx((model(images).argmax(1) != of_black).double().mean())
+    assert changed(model, images, [black]) == [pytest.approx((model(images).argmax(1) != of_black).double().mean())]
+
+
+def test_networks_of_other_stages_cannot_be_compared_layer_by_layer():
+    deeper = ResNet(3, (1, 1, 1), 0.125, "imagenet")
+    networks = {"natural": a_network(0), "standard": ImageClassifier(deeper).eval()}
+    with pytest.raises(InputError, match="have 2 and 3 stages"):
+        list(measure(networks, [["natural", "standard"]], some_images(), some_images(), 16, {}, 7, CPU))
 
 
 def test_rows_have_their_columns_and_a_network_equals_itself():
