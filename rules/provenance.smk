@@ -8,6 +8,8 @@ from advtransfer.config.lineage import Lineage
 from advtransfer.packing import pack
 
 LINEAGE = Lineage(config, EXPERIMENT, INSPECTION, COUNTS)
+# What is compared with. Not in the command, which Snakemake prints where something does not fit.
+os.environ.update(ADVTRANSFER_CHOSEN=pack([config, EXPERIMENT, INSPECTION, COUNTS]))
 
 
 # Reads everything, makes nothing, and so has no input.
@@ -17,7 +19,5 @@ rule verify:
     localrule: True
     conda:
         "../envs/figures.yaml"
-    params:
-        chosen=lambda wildcards: pack([config, EXPERIMENT, INSPECTION, COUNTS]),
     shell:
-        "python scripts/verify.py --chosen {params.chosen:q}" f"{LOGGED}"
+        f"python scripts/verify.py{LOGGED}"

@@ -1,6 +1,7 @@
 """Compare what lies on disk with the records of what made it; exit 1 where something does not fit."""
 
 import argparse
+import os
 
 from advtransfer.command_line import command_line
 from advtransfer.errors import InputError
@@ -14,10 +15,13 @@ def main() -> None:
     parser.add_argument(
         "--chosen",
         type=unpack,
-        required=True,
-        help="configuration, experiment, what it looks into and its targets' counts, by packing.pack",
+        default=os.environ.get("ADVTRANSFER_CHOSEN"),
+        help="configuration, experiment, what it looks into and its targets' counts, by packing.pack; or in the variable "
+        "ADVTRANSFER_CHOSEN",
     )
     chosen = parser.parse_args().chosen
+    if chosen is None:
+        raise InputError("verify.py: no experiment is chosen. Ask for it by: snakemake verify")
     verdict = verify(*chosen)
     for line in lines(verdict):
         print(line, flush=True)

@@ -182,8 +182,9 @@ def _made_otherwise(
 
 
 def _made_of_others(recipe: stale.Recipe, names: Iterable[str]) -> str:
-    paths = {"rows": "those rows", "files": "those image files", **recipe.files, **recipe.artefacts}
-    return f"made of something else than {' and '.join(paths.get(name, name) for name in names)} as now on disk"
+    paths = {name: f"another {path}" for name, path in (*recipe.files.items(), *recipe.artefacts.items())}
+    paths = {"rows": "other rows", "files": "other image files", **paths}
+    return f"made of {' and '.join(paths.get(name, name) for name in names)} than now on disk"
 
 
 def _follows(file: str, recipes: Mapping[str, stale.Recipe], bad: Container[str]) -> bool:
@@ -213,7 +214,7 @@ def _shown(kept: Mapping[str, Mapping[str, Any]], bad: Container[str]) -> Iterat
         others = [file for file, stated in record["behind"].items() if known(file) not in (stated, None)]
         if others:
             more = f" and {len(others) - 1:,} other files" if len(others) > 1 else ""
-            yield Finding(path, f"made of something else than {others[0]}{more} as now on disk", AGAIN)
+            yield Finding(path, f"its files were made of another {others[0]}{more} than now on disk", AGAIN)
     with_record = {file for record in kept.values() for file in record["files"]}
     for entry in CATALOGUE.values():
         # Of a record that cannot be read it is not known which files are its.

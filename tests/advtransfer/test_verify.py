@@ -221,9 +221,7 @@ def test_a_replaced_checkpoint_is_named_with_the_hash_that_is_stated_for_it(fold
 def test_a_source_that_was_read_from_another_checkpoint_is_named(folder):
     expected = stale.expected(folder.recipes[SOURCE], stale.says_of)
     folder.make(SOURCE, inputs={**expected["inputs"], "checkpoint": "sha256:0"})
-    assert folder.named() == {
-        SOURCE: "made of something else than resources/sources/natural.safetensors as now on disk"
-    }
+    assert folder.named() == {SOURCE: "made of another resources/sources/natural.safetensors than now on disk"}
 
 
 @pytest.mark.parametrize(
@@ -231,7 +229,7 @@ def test_a_source_that_was_read_from_another_checkpoint_is_named(folder):
     [
         ({"code": "f" * 16}, "made by other code than that in scripts/ now"),
         ({"settings": "0" * 32}, "made with other settings than the configuration now states"),
-        ({"inputs": {}}, "made of something else than "),
+        ({"inputs": {}}, "made of another results/sources/"),
     ],
 )
 def test_rows_of_another_version_are_named(folder, changes, words):
@@ -245,7 +243,7 @@ def test_rows_of_another_version_are_named(folder, changes, words):
 
 def test_a_table_that_was_forged_with_its_hash_is_seen_by_its_figure(folder):
     save_table(TABLE, pd.DataFrame({"mean": [0.99]}), statement(TABLE)[1])
-    assert folder.named() == {"figures/fig2.png": f"made of something else than {TABLE} as now on disk"}
+    assert folder.named() == {"figures/fig2.png": f"made of another {TABLE} than now on disk"}
 
 
 def test_figures_of_another_experiment_are_compared_with_their_own_record(folder):
@@ -265,7 +263,7 @@ def test_a_record_whose_rows_are_others_now_is_named(folder):
     figure_records.write("figures/fig2.json", "fig2", "demo", files, made_of({}, "", {}), behind)
     assert folder.named() == {}
     write(behind[0], made_of({}, "", {}), value=0.25)
-    assert folder.named() == {"figures/fig2.json": f"made of something else than {behind[0]} as now on disk"}
+    assert folder.named() == {"figures/fig2.json": f"its files were made of another {behind[0]} than now on disk"}
     Path(behind[0]).unlink()  # what is gone is not held against it
     assert folder.named() == {}
 
