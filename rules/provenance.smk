@@ -1,6 +1,7 @@
-# What lies behind each figure, for its record; and whether what lies on disk fits all records:
+# What lies behind each figure, for its record; whether what lies on disk fits all records, and their export:
 #
 #     snakemake verify --config experiment=NAME
+#     snakemake ro_crate --config experiment=NAME      the same as a Workflow Run RO-Crate
 #
 # docs/provenance.md says what is recorded where.
 
@@ -21,3 +22,16 @@ rule verify:
         "../envs/figures.yaml"
     shell:
         f"python scripts/verify.py{LOGGED}"
+
+
+# Describes what lies there, and so has no input.
+rule ro_crate:
+    log:
+        "results/logs/ro_crate.log",
+    localrule: True
+    conda:
+        "../envs/figures.yaml"
+    params:
+        experiment=EXPERIMENT["name"],
+    shell:
+        "python scripts/ro_crate.py --experiment {params.experiment:q}" f"{LOGGED}"
