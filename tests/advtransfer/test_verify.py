@@ -75,8 +75,9 @@ def write(file, provenance, value=0.5):
 
 
 def fill():
-    """Everything that the demo makes, in the order of its making."""
+    """Everything that a small demo makes, in the order of its making."""
     config = read_config()
+    config["experiments"]["demo"] |= {"targets": ["digits"], "images": [100, 200], "seeds": 2, "blocks": [0, 3]}
     for name in ("claims.yaml", "published/table5.csv"):
         Path("resources", name).parent.mkdir(exist_ok=True, parents=True)
         shutil.copy(PROJECT / "resources" / name, Path("resources", name))
@@ -154,7 +155,7 @@ def test_all_fits_what_was_made_as_the_recipes_say(folder):
     verdict = folder.verify()
     assert verdict.findings == []
     assert verdict.followers == 0
-    assert verdict.artefacts > 400
+    assert verdict.artefacts > 200
     assert verdict.strangers == 1
     assert verdict.records == sum(len(entry.records) for entry in CATALOGUE.values())
     assert list(lines(verdict)) == []
@@ -196,7 +197,7 @@ def test_a_line_names_place_finding_and_remedy(folder):
     assert summary(verdict, "demo").startswith("Experiment demo: 4 files do not fit (see above); ")
 
 
-@pytest.mark.parametrize("kind", ["sources", "targets", "subsets", "transfer", "models"])
+@pytest.mark.parametrize("kind", ["sources", "targets", "transfer"])
 def test_an_artefact_in_the_place_of_another_is_named_and_what_was_made_of_it_is_not(folder, kind):
     """Each of the two is intact in itself."""
     mine, other = sorted(file for file in folder.recipes if file.startswith(f"results/{kind}/"))[:2]
