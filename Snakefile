@@ -17,6 +17,7 @@ configfile: "config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/provenance.smk"
 include: "rules/targets.smk"
 include: "rules/sources.smk"
 include: "rules/robustness.smk"

@@ -34,6 +34,7 @@ rule claims_text:
     output:
         csv="figures/claims.csv",
         markdown="figures/claims.md",
+        record="figures/claims_text.json",
     log:
         "results/logs/figures/claims_text.log",
     conda:
@@ -41,9 +42,10 @@ rule claims_text:
     params:
         experiment=lambda wildcards: shown("claims_compared"),
         code=code_of("claims_text.py"),
+        behind=lambda wildcards, input: LINEAGE.packed(input.table),
     shell:
         "python scripts/claims_text.py --table {input.table:q} --experiment {params.experiment:q} --csv {output.csv:q}"
-        " --markdown {output.markdown:q}"
+        " --markdown {output.markdown:q} --code {params.code:q} --behind {params.behind:q} --record {output.record:q}"
         f"{LOGGED}"
 
 

@@ -7,6 +7,7 @@ rule describe:
     output:
         csv="figures/{figure}.csv",
         markdown="figures/{figure}.md",
+        record="figures/{figure}.json",
     log:
         "results/logs/figures/{figure}.log",
     wildcard_constraints:
@@ -18,8 +19,11 @@ rule describe:
         settings=lambda wildcards: as_json(
             resolve.describe(config, EXPERIMENT, wildcards.figure)
         ),
+        experiment=EXPERIMENT["name"],
         code=lambda wildcards: code_of_table("describe.py", wildcards.figure),
+        behind=lambda wildcards, input: LINEAGE.packed(*input),
     shell:
         "python scripts/describe.py --tabulate {params.tabulate:q} --settings {params.settings:q}"
-        " --files {input:q} --csv {output.csv:q} --markdown {output.markdown:q}"
+        " --files {input:q} --csv {output.csv:q} --markdown {output.markdown:q} --figure {wildcards.figure:q}"
+        " --experiment {params.experiment:q} --code {params.code:q} --behind {params.behind:q} --record {output.record:q}"
         f"{LOGGED}"

@@ -13,6 +13,7 @@ rule figure:
     output:
         pdf="figures/{figure}.pdf",
         png="figures/{figure}.png",
+        record="figures/{figure}.json",
     log:
         "results/logs/figures/{figure}.log",
     wildcard_constraints:
@@ -30,8 +31,9 @@ rule figure:
         ),
         width=config["width_inches"],
         code=lambda wildcards: code_of("figure.py", f"figures/{wildcards.figure}.py"),
+        behind=lambda wildcards, input: LINEAGE.packed(input.table),
     shell:
         "python scripts/figure.py --figure {wildcards.figure:q} --table {input.table:q} --experiment {params.experiment:q}"
         " --caption {params.caption:q} --style {params.style:q} --width {params.width:q} --code {params.code:q}"
-        " --pdf {output.pdf:q} --png {output.png:q}"
+        " --pdf {output.pdf:q} --png {output.png:q} --behind {params.behind:q} --record {output.record:q}"
         f"{LOGGED}"

@@ -80,6 +80,7 @@ rule table5:
         csv="figures/table5.csv",
         markdown="figures/table5.md",
         latex="figures/table5.tex",
+        record="figures/table5.json",
     log:
         "results/logs/figures/table5.log",
     conda:
@@ -88,9 +89,11 @@ rule table5:
         experiment=lambda wildcards: shown("table5"),
         epochs=lambda wildcards: as_json(EXPERIMENT["epochs"]),
         code=code_of("table5.py"),
+        behind=lambda wildcards, input: LINEAGE.packed(input.table),
     shell:
         "python scripts/table5.py --table {input.table:q} --experiment {params.experiment:q} --epochs {params.epochs:q}"
         " --csv {output.csv:q} --markdown {output.markdown:q} --latex {output.latex:q}"
+        " --code {params.code:q} --behind {params.behind:q} --record {output.record:q}"
         f"{LOGGED}"
 
 

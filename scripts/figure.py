@@ -5,6 +5,7 @@ import importlib
 import json
 from pathlib import Path
 
+from advtransfer import figure_records
 from advtransfer.artefacts import content_hash, load_arrays, load_csv, made_of
 from advtransfer.command_line import command_line
 from figures import style
@@ -21,9 +22,10 @@ def main() -> None:
         "--style", type=json.loads, default={}, help="matplotlib rcParams as JSON, over the project's own"
     )
     parser.add_argument("--width", type=float, default=style.WIDTH, help="of the figure, inches")
-    parser.add_argument("--code", required=True, help="hash of the code, kept in the PNG")
+    parser.add_argument("--code", required=True, help="hash of the code, kept in the files")
     parser.add_argument("--pdf", required=True, help="figure to write")
     parser.add_argument("--png", required=True, help="the same figure to write as PNG")
+    figure_records.add_options(parser)
     arguments = parser.parse_args()
     style.set_theme(arguments.style, arguments.width)
     pictures = Path(arguments.table).suffix == ".safetensors"
@@ -33,7 +35,9 @@ def main() -> None:
     settings = {"experiment": arguments.experiment, "caption": arguments.caption, "style": arguments.style}
     settings["width_inches"] = arguments.width
     provenance = made_of(settings, arguments.code, {"table": content_hash(arguments.table)})
-    style.save_figure(figure, arguments.pdf, arguments.png, arguments.caption, provenance)
+    name, files = arguments.experiment["name"], [arguments.pdf, arguments.png]
+    style.save_figure(figure, *files, arguments.caption, provenance, name)
+    figure_records.write_asked(arguments, arguments.figure, name, files, provenance)
 
 
 if __name__ == "__main__":

@@ -147,17 +147,19 @@ def read_table(file: str | BinaryIO) -> pd.DataFrame:
     return table.fillna(dict.fromkeys(texts, ""))
 
 
-def save_figure(figure: Figure, pdf: str, png: str, caption: str, provenance: Mapping[str, Any]) -> None:
+def save_figure(
+    figure: Figure, pdf: str, png: str, caption: str, provenance: Mapping[str, Any], experiment: str = ""
+) -> None:
     """Write a figure as PDF (no date inside: the same table gives the same bytes) and as PNG, titled in their properties; close it.
 
-    provenance: what made it (`artefacts.made_of`); the PNG keeps it.
+    provenance: what made it (`artefacts.made_of`), which both keep, with the experiment's name: the PDF as keywords and subject.
     """
+    made = json.dumps(provenance, sort_keys=True)
+    words = {"Title": caption, "Subject": f"Experiment: {experiment}", "Keywords": made, "CreationDate": None}
     with whole_file(pdf) as part:
-        figure.savefig(part, format="pdf", metadata={"Title": caption, "CreationDate": None})
+        figure.savefig(part, format="pdf", metadata=words)
     with whole_file(png) as part:
-        figure.savefig(
-            part, format="png", metadata={"Title": caption, PROVENANCE: json.dumps(provenance, sort_keys=True)}
-        )
+        figure.savefig(part, format="png", metadata={"Title": caption, "Experiment": experiment, PROVENANCE: made})
     plt.close(figure)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from matplotlib.collections import FillBetweenPolyCollection, LineCollection
 from matplotlib.colors import to_hex
 
+from advtransfer import figure_records
 from advtransfer.artefacts import made_of, save_table
 from advtransfer.config.catalogue import ROLES
 from advtransfer.errors import InputError
@@ -259,12 +261,18 @@ def test_scripts_give_the_same_bytes_every_time_without_torch(tmp_path):
         arguments += ["--caption", "Accuracy", "--code", "0123456789abcdef"]
         arguments += ["--style", json.dumps({"lines.linewidth": 2}), "--pdf", tmp_path / f"{attempt}.pdf"]
         arguments += ["--png", tmp_path / f"{attempt}.png"]
+        # A record, which has times in it, changes nothing.
+        arguments += ["--record", tmp_path / "fig2.json"] if attempt == "second" else []
         command = [sys.executable, "-X", "importtime", SCRIPTS / "figure.py", *arguments]
         done = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True)
         assert "| matplotlib" in done.stderr
         assert "| torch" not in done.stderr
         outputs.append([(tmp_path / f"{attempt}.{ending}").read_bytes() for ending in ("pdf", "png")])
     assert outputs[0] == outputs[1]
+    record = figure_records.read(tmp_path / "fig2.json")
+    assert {record["provenance"]["settings"]} == {
+        *re.findall(r'"settings": "([0-9a-f]+)"', outputs[0][0].decode("latin-1"))
+    }
     assert outputs[0][0].startswith(b"%PDF")
     assert b"/CreationDate" not in outputs[0][0]
     assert b"/FontFile2" in outputs[0][0]  # TrueType, embedded

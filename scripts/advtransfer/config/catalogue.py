@@ -78,9 +78,21 @@ class Entry:
     stem: str = ""
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """The files that hold it."""
+        return tuple(f"figures/{self.stem or self.name}.{ending}" for ending in self.endings)
+
+    @property
+    def records(self) -> tuple[str, ...]:
+        """The records of these files (`figure_records`), one of each job that writes some; a plain copy of a table has none."""
+        drawn, written = "pdf" in self.endings, "md" in self.endings
+        names = [self.name] * (drawn or written) + [f"{self.name}_text"] * (drawn and written)
+        return tuple(f"figures/{name}.json" for name in names)
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """The files that Snakemake makes of it."""
-        return tuple(f"figures/{self.stem or self.name}.{ending}" for ending in self.endings)
+        return self.files + self.records
 
 
 _ENTRIES = (

@@ -143,6 +143,9 @@ def page() -> str:
         "",
         "## figures/",
         "",
+        "Beside each figure and each table with a `.md` lies its record, `{name}.json` ([provenance](provenance.md)); beside `claims.md`",
+        "`claims_text.json`.",
+        "",
     ]
     first: dict[tuple[str, ...], str] = {}
     for category, title in CATEGORIES.items():
@@ -159,7 +162,7 @@ def page() -> str:
 
 def _section(entry: Entry, alike: str) -> list[str]:
     """What an entry's files hold; alike: the first entry with the same columns."""
-    files = ", ".join(f"`{Path(file).name}`" for file in entry.outputs)
+    files = ", ".join(f"`{Path(file).name}`" for file in entry.files)
     words = f"**{files}**: {described(entry)}."
     if "pdf" in entry.endings:
         words += f" Drawn from `results/tables/EXPERIMENT/{entry.name}.{entry.table}`."

@@ -8,7 +8,7 @@ says itself what made it (`artefacts.made_of`); only this is read here, no tenso
 import functools
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,13 +44,21 @@ from advtransfer.provenance import code_of
 class Recipe(NamedTuple):
     """What makes an artefact: all that its job is told, the files of its code, and its inputs.
 
-    artefacts: {name: path}. others: called, gives {name: hash} of inputs that are none.
+    artefacts: {name: path}. files: {name: path} of inputs that are none. rows: artefacts that count together, as input "rows"; None
+    where there is no such input. others: called, gives {name: hash} of what is no single file.
     """
 
     settings: Any
     code: tuple[str, ...]
     artefacts: Mapping[str, str] = {}
+    files: Mapping[str, str] = {}
+    rows: Sequence[str] | None = None
     others: Callable[[], Mapping[str, str]] = dict
+
+    @property
+    def inputs(self) -> list[str]:
+        """The paths of all inputs that are files."""
+        return [*self.artefacts.values(), *self.files.values(), *(self.rows or ())]
 
 
 def find(
@@ -63,7 +71,7 @@ def find(
     "what it says of itself" where that is damaged. An input that does not exist is passed over.
     """
     found = {}
-    says = functools.cache(lambda file: _drawn(file) if file.endswith(".png") else statement(file))
+    says = functools.cache(says_of)
     for file, recipe in recipes(config, experiment, inspection, counts):
         if not Path(file).is_file():
             continue
@@ -72,16 +80,26 @@ def find(
         except InputError:
             found[file] = "what it says of itself"
             continue
-        known = dict(recipe.others())
-        for name, path in recipe.artefacts.items():
-            try:
-                known[name] = says(path)[0]
-            except InputError:
-                continue
-        difference = differing(stated, made_of(recipe.settings, code_of(*recipe.code), known))
+        difference = differing(stated, expected(recipe, says))
         if difference:
             found[file] = difference
     return found
+
+
+def expected(recipe: Recipe, says: Callable[[str], tuple[str, Any]] = statement) -> dict[str, Any]:
+    """The provenance (`artefacts.made_of`) that an artefact should state, without inputs that are missing or cannot be read.
+
+    says: `says_of`, or a form of it that remembers.
+    """
+    known = {**recipe.others(), **_hashes_of(recipe.files)}
+    if recipe.rows is not None:
+        known |= _all_of(recipe.rows)
+    for name, path in recipe.artefacts.items():
+        try:
+            known[name] = says(path)[0]
+        except InputError:
+            continue
+    return made_of(recipe.settings, code_of(*recipe.code), known)
 
 
 def describe(found: Mapping[str, str]) -> str:
@@ -98,10 +116,14 @@ def recipes(
     experiment: Mapping[str, Any],
     inspection: Mapping[str, Any] | None,
     counts: Mapping[str, Mapping[str, int]],
+    tables: bool = False,
 ) -> Iterator[tuple[str, Recipe]]:
-    """Each artefact that the experiment may have, and what makes it; a network that several figures share once."""
+    """Each artefact that the experiment may have, and what makes it; a network that several figures share once.
+
+    tables: whether those that do not exist count, too.
+    """
     told: set[str] = set()
-    for file, recipe in _recipes(config, experiment, inspection, counts):
+    for file, recipe in _recipes(config, experiment, inspection, counts, tables):
         if file not in told:
             told.add(file)
             yield file, recipe
@@ -112,6 +134,7 @@ def _recipes(
     experiment: Mapping[str, Any],
     inspection: Mapping[str, Any] | None,
     counts: Mapping[str, Mapping[str, int]],
+    tables: bool,
 ) -> Iterator[tuple[str, Recipe]]:
     yield from _sources_and_targets(config, experiment)
     yield from _subsets(config, experiment)
@@ -119,11 +142,8 @@ def _recipes(
         yield from _fine_tuned(config, experiment)
     else:
         name = Path(experiment["rows"]).stem
-        read = functools.partial(_hashes_of, {"log": inputs.published_log(config, name)})
-        yield (
-            experiment["rows"],
-            Recipe({"models": config["published"][name]["models"]}, ("published_rows.py",), others=read),
-        )
+        settings, read = {"models": config["published"][name]["models"]}, {"log": inputs.published_log(config, name)}
+        yield experiment["rows"], Recipe(settings, ("published_rows.py",), files=read)
     if inspection is not None:
         yield from _looked_into(config, experiment, inspection)
     for file in inputs.synthetic_files(config):
@@ -132,7 +152,7 @@ def _recipes(
     yield from _attacked(config, experiment)
     yield from _compared(config, experiment)
     yield from _arms(config, experiment)
-    yield from _tables(config, experiment, inspection, counts)
+    yield from _tables(config, experiment, inspection, counts, tables)
     yield from _figures(config, experiment, inspection)
 
 
@@ -176,14 +196,6 @@ def claims_settings(
     }
 
 
-def _claims_inputs(
-    config: Mapping[str, Any], experiment: Mapping[str, Any], inspection: Mapping[str, Any] | None
-) -> dict[str, str]:
-    return _hashes_of({"claims": CLAIMS, "printed": inputs.PRINTED}) | _all_of(
-        inputs.claimed_files(config, experiment, inspection)
-    )
-
-
 def table_code(script: str, table: str) -> tuple[str, ...]:
     """The files of code that make a table: a script, and the module that it imports by name."""
     return script, f"advtransfer/tables/{CATALOGUE[table].tabulate.split('.')[0]}.py"
@@ -223,8 +235,7 @@ def _sources_and_targets(config: Mapping[str, Any], experiment: Mapping[str, Any
             dataset = {"dataset": f"results/targets/{entry['dataset']}.safetensors"}
             yield file, Recipe(resolve_source(entry), ("train_source.py",), dataset)
         elif entry["kind"] == "file":
-            read = functools.partial(_hashes_of, {"checkpoint": entry["path"]})
-            yield file, Recipe(resolve_source(entry), ("import_source.py",), others=read)
+            yield file, Recipe(resolve_source(entry), ("import_source.py",), files={"checkpoint": entry["path"]})
         else:
             yield file, Recipe(resolve_source(entry), ("import_source.py",))
         used = {"source": file}
@@ -360,10 +371,11 @@ def _tables(
     experiment: Mapping[str, Any],
     inspection: Mapping[str, Any] | None,
     counts: Mapping[str, Mapping[str, int]],
+    missing: bool,
 ) -> Iterator[tuple[str, Recipe]]:
     for name, entry in CATALOGUE.items():
         file = f"results/tables/{experiment['name']}/{name}.{entry.table}"
-        if Path(file).is_file() and not inputs.lacking(config, experiment, inspection, entry):
+        if (missing or Path(file).is_file()) and not inputs.lacking(config, experiment, inspection, entry):
             recipe = _table(config, experiment, inspection, counts, name, entry)
             if recipe is not None:
                 yield file, recipe
@@ -379,8 +391,8 @@ def _table(
 ) -> Recipe | None:
     if entry.drawn_from == "rows":
         settings = {"figure": name, "tabulate": entry.tabulate, "experiment": shown(experiment, inspection, name)}
-        rows = functools.partial(_all_of, row_files(experiment, name))
-        return Recipe(settings, table_code("table.py", name), others=rows)
+        rows = row_files(experiment, name)
+        return Recipe(settings, table_code("table.py", name), rows=rows)
     if entry.drawn_from in ("influence", "influence_seeds", "influence_all"):
         settings = {"tabulate": entry.tabulate, "self_influence": inspection["influence"]["self_influence"]}
         settings["bands"] = experiment["bands"] if entry.drawn_from == "influence_seeds" else None
@@ -391,27 +403,27 @@ def _table(
     if entry.drawn_from == "influence_cut":
         settings = {"tabulate": entry.tabulate, "bands": experiment["bands"]}
         settings["sources"] = inspection["influence_cut"]["sources"]
-        rows = functools.partial(_all_of, inputs.influence_cut_files(experiment, inspection))
-        return Recipe(settings, table_code("influence_cut.py", name), others=rows)
+        rows = inputs.influence_cut_files(experiment, inspection)
+        return Recipe(settings, table_code("influence_cut.py", name), rows=rows)
     if entry.drawn_from == "networks":
         settings = {key: inspection["visualisation"][key] for key in ("units", "steps", "step_size")}
         used = inputs.inspected_files(experiment, inspection, "visualisation", "results/models")
         return Recipe(settings, ("visualise.py",), used)
     if entry.drawn_from == "robustness":
-        rows = functools.partial(_all_of, inputs.robustness_files(config, experiment))
-        return Recipe(None, ("source_robustness.py",), others=rows)
+        rows = inputs.robustness_files(config, experiment)
+        return Recipe(None, ("source_robustness.py",), rows=rows)
     if entry.drawn_from == "synthetic":
-        rows = functools.partial(_all_of, inputs.synthetic_files(config))
-        return Recipe({"bands": config["bands"]}, ("transferability_synthetic_table.py",), others=rows)
+        rows = inputs.synthetic_files(config)
+        return Recipe({"bands": config["bands"]}, ("transferability_synthetic_table.py",), rows=rows)
     if entry.drawn_from in inputs.STUDIES:
         settings = {"tabulate": entry.tabulate, "bands": experiment["bands"]}
-        rows = functools.partial(_all_of, inputs.study_rows(experiment, name))
-        return Recipe(settings, table_code("study_table.py", name), others=rows)
+        rows = inputs.study_rows(experiment, name)
+        return Recipe(settings, table_code("study_table.py", name), rows=rows)
     if entry.drawn_from == "claims":
         settings = claims_settings(config, experiment, inspection)
-        return Recipe(
-            settings, ("claims.py",), others=functools.partial(_claims_inputs, config, experiment, inspection)
-        )
+        read = {"claims": CLAIMS, "printed": inputs.PRINTED}
+        rows = inputs.claimed_files(config, experiment, inspection)
+        return Recipe(settings, ("claims.py",), files=read, rows=rows)
     if entry.drawn_from == "claims_compared":
         used = {"published": inputs.AUDIT, "experiment": f"results/tables/{experiment['name']}/claims.csv"}
         return Recipe(None, ("claims_compared.py",), used)
@@ -440,8 +452,10 @@ def _figures(
             yield f"figures/{name}.png", Recipe(settings, ("figure.py", f"figures/{name}.py"), {"table": table})
 
 
-def _drawn(file: str) -> tuple[str, dict[str, Any] | None]:
-    """`artefacts.statement` of a figure, which is read by people only and has no hash."""
+def says_of(file: str) -> tuple[str, dict[str, Any] | None]:
+    """`artefacts.statement` of an artefact, or of a figure (.png), which is read by people only and has no hash."""
+    if not file.endswith(".png"):
+        return statement(file)
     from PIL import Image
 
     with damage_named(file, "figure"), Image.open(file) as image:

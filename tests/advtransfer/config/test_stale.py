@@ -111,7 +111,7 @@ def test_claims_are_made_again_for_their_inputs(tmp_path, monkeypatch):
         config["style"] = changes
         stale._file_hash.cache_clear()
         (found,) = [recipe for file, recipe in stale.recipes(config, experiment, None, counts) if file == table]
-        return made_of(found.settings, "", found.others())
+        return stale.expected(found)
 
     first = recipe()
     assert set(first["inputs"]) == {"claims", "printed", "rows"}
