@@ -30,6 +30,7 @@ TABLES = (
     "robustness_bound",
     "transferability",
     "transferability_synthetic",
+    "nonrobustness",
 )
 SOURCES = "sources"
 # Figures whose models claims are tested on.
