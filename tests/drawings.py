@@ -252,6 +252,8 @@ def cut_rows(seeds=3, cuts=CUTS, dampings=DAMPINGS):
                         found = {"kept": 3 * 4**rank, "score": score, "top1": min(1, score + 0.1)}
                         found |= {"three_of_top5": score, "same_class": 0.1 + 0.1 * score, "loss": np.nan}
                         lines.append({**place, "head": head, "inverse": inverse, "level": level, **found})
+                itself = {"loss": 2.0, "accuracy": 0.7 + better, "residual_log10": -9.0 + seed}
+                lines.append({**place, "head": head, "inverse": "none", "level": 0.0, **itself})
             for level in dampings:
                 absent = dict.fromkeys(("kept", "score", "top1", "three_of_top5", "same_class"), np.nan)
                 found = {**absent, "loss": 1 + np.log10(level) ** 2 / 10 - better}

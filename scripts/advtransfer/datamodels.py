@@ -27,6 +27,10 @@ NEWTON_STEPS = 20
 MOST_ITERATIONS = 20_000
 # Influence ranks that `agreement` averages over, as figure 8 shows them.
 RANKS = 100
+# What `measure` finds.
+MEASURED = ("kept", "score", "top1", "three_of_top5", "same_class", "loss", "accuracy", "residual_log10")
+# 1 - p that underflows counts as this.
+SMALLEST = 1e-300
 
 
 @dataclass(frozen=True)
@@ -231,30 +235,35 @@ def measure(
     train, query: features [., P], logits [., C] of the fine-tuned head, labels [.]. subsets [s, n]: what heads are retrained on, all at `ridge`
     and on the same features. cuts: of the Hessian, that of the refitted head with its ridge; dampings: total, the ridge of the refitted head
     included. Rows: head ("fine_tuned", "refitted"), inverse ("cut", "damping"), level, kept (directions), score (mean over queries of
-    `datamodeling_score`), `agreement`; and for each of the dampings as a ridge, inverse "ridge": loss (mean of the queries, nats) of the head
-    refitted at it. What a row lacks is NaN.
+    `datamodeling_score`), `agreement`; of each head, inverse "none", level 0: loss (mean of the queries, nats), accuracy (a fraction of them) and
+    residual_log10 (of the median over the training images of 1 - p, p the probability of the label); and for each of the dampings as a ridge,
+    inverse "ridge": loss of the head refitted at it. What a row lacks is NaN.
     """
     (features, logits, labels), (query_features, query_logits, query_labels) = train, query
-    classes = logits.shape[1]
+    classes, absent = logits.shape[1], dict.fromkeys(MEASURED, math.nan)
     rotated = rotate(features, query_features)
     theta = fit_head(rotated.train, labels, classes, ridge)
     retrained = retrain(rotated, labels, query_labels, classes, ridge, subsets, theta)
     heads = {"fine_tuned": (logits, query_logits), "refitted": (rotated.train @ theta.T, rotated.query @ theta.T)}
     for head, (own, others) in heads.items():
-        whole = spectrum(
-            read_head(features, own, labels, device, "training"),
-            read_head(query_features, others, query_labels, device, "query"),
-        )
+        trained = read_head(features, own, labels, device, "training")
+        whole = spectrum(trained, read_head(query_features, others, query_labels, device, "query"))
+        residual = -trained.r.cpu().numpy()[np.arange(len(labels)), labels]
+        found = {
+            "loss": (_softmax(others)[1] - others[np.arange(len(others)), query_labels]).mean(),
+            "accuracy": (others.argmax(1) == query_labels).mean(),
+            "residual_log10": math.log10(max(np.median(residual), SMALLEST)),
+        }
+        yield {"head": head, "inverse": "none", "level": 0.0, **absent, **found}
         within = ridge if head == "refitted" else 0.0
         inverses = [("cut", cut, whole.cut(cut, within), int(whole.kept(cut, within).sum())) for cut in cuts]
         inverses += [("damping", damping, whole.damped(damping), len(whole.values)) for damping in dampings]
         for inverse, level, influence, kept in inverses:
             influence = influence.cpu().numpy()
             score = datamodeling_score(influence, subsets, retrained).mean()
-            found = {"kept": kept, "score": score, **agreement(influence, labels, query_labels), "loss": math.nan}
-            yield {"head": head, "inverse": inverse, "level": float(level), **found}
+            found = {"kept": kept, "score": score, **agreement(influence, labels, query_labels)}
+            yield {"head": head, "inverse": inverse, "level": float(level), **absent, **found}
     for level in dampings:
         fitted = fit_head(rotated.train, labels, classes, level, theta)
         loss = losses(fitted, rotated.query, query_labels).mean()
-        absent = dict.fromkeys(("kept", "score", "top1", "three_of_top5", "same_class"), math.nan)
         yield {"head": "refitted", "inverse": "ridge", "level": float(level), **absent, "loss": loss}

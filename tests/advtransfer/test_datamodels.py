@@ -156,7 +156,7 @@ def test_rows_are_what_each_inverse_alone_gives_and_the_exact_one_predicts_best(
     ridge, cuts, dampings = 0.5, [5e-2, 1e-6], [1e-2, 0.5, 50.0]
     subsets = draw_halves(40, 60, 0)
     rows = list(measure(train, query, ridge, cuts, dampings, subsets, CPU))
-    assert len(rows) == 2 * (2 + 3) + 3
+    assert len(rows) == 2 * (2 + 3) + 3 + 2
     table = {(row["head"], row["inverse"], row["level"]): row for row in rows}
     retrained = retrain(rotate(train[0], query[0]), train[2], query[2], 3, ridge, subsets)
 
@@ -180,13 +180,27 @@ def test_rows_are_what_each_inverse_alone_gives_and_the_exact_one_predicts_best(
     assert table["refitted", "cut", 1e-6]["score"] == pytest.approx(
         table["refitted", "damping", 0.5]["score"], abs=1e-9
     )
-    best = max(row["score"] for row in rows if row["inverse"] != "ridge")
+    best = np.nanmax([row["score"] for row in rows])
     assert table["refitted", "damping", 0.5]["score"] == pytest.approx(best, abs=0.05)
     assert table["refitted", "damping", 0.5]["score"] > 0.85
     assert table["fine_tuned", "cut", 5e-2]["score"] < 0.8
     assert table["refitted", "ridge", 0.5]["loss"] == pytest.approx(
         float(functional.cross_entropy(torch.tensor(others), torch.tensor(query[2])))
     )
+    for head, (ours, theirs) in (("fine_tuned", (train, query)), ("refitted", refitted)):
+        row, z = table[head, "none", 0.0], torch.tensor(theirs[1])
+        assert row["loss"] == pytest.approx(float(functional.cross_entropy(z, torch.tensor(theirs[2]))))
+        assert row["accuracy"] == pytest.approx((theirs[1].argmax(1) == theirs[2]).mean())
+        p = torch.softmax(torch.tensor(ours[1]), 1)[torch.arange(40), torch.tensor(ours[2])]
+        assert 10 ** row["residual_log10"] == pytest.approx(np.median(1 - p), rel=1e-6)
+
+
+def test_certainty_is_counted_where_1_less_p_rounds_to_0():
+    """With logits 100 nats apart 1 - p is e^-100, which 1 - softmax does not show."""
+    (features, _, labels), query = fine_tuned()
+    logits = 100.0 * np.eye(3)[labels]
+    rows = measure((features, logits, labels), query, 0.5, [5e-2], [], draw_halves(40, 3, 0), CPU)
+    assert next(rows)["residual_log10"] == pytest.approx(np.log10(2 * np.exp(-100.0)))
 
 
 @pytest.mark.parametrize("ridge", [0.0, -1.0, float("nan")])

@@ -160,21 +160,25 @@ INFLUENCE_CUT_ROWS = {
     "images": "training images of the target",
     "seed": "of the network, as of a fine-tuned one, and of the halves",
     "head": '"fine_tuned", as SGD left it, or "refitted" to its ridge optimum on the fine-tuned network\'s features',
-    "inverse": '"cut": pseudo-inverse; "damping": inverse with a number added; "ridge": the refitted head with this ridge',
+    "inverse": '"cut": pseudo-inverse; "damping": inverse with a number added; "ridge": the refitted head with this ridge; "none": '
+    "the head itself",
     "level": "of a cut, the share of the largest eigenvalue up to which others count as 0, in the Hessian of the refitted head with its ridge; of a "
-    "damping, what is added to the Hessian of the losses, the ridge of the refitted head included; of a ridge, the ridge",
-    "kept": "eigenvalues above the cut; empty of a ridge",
+    "damping, what is added to the Hessian of the losses, the ridge of the refitted head included; of a ridge, the ridge; 0 of none",
+    "kept": "eigenvalues above the cut; empty of a ridge and of none",
     "score": "linear datamodeling score, mean over queries: Spearman correlation of predicted and real loss over heads retrained on random halves; "
-    "empty of a ridge",
+    "empty of a ridge and of none",
     "top1": "queries whose most influential training image has their class, a fraction",
     "three_of_top5": "queries of whose 5 most influential training images at least 3 have their class, a fraction",
     "same_class": "of the training images at ranks 1 to 100, those with the query's class, a fraction",
-    "loss": "mean cross-entropy of the queries at the head with this ridge, nats; empty of other inverses",
+    "loss": "mean cross-entropy of the queries at the head with this ridge, or at the head itself, nats; empty of other inverses",
+    "accuracy": "queries that the head itself classifies right, a fraction; empty but of none",
+    "residual_log10": "decimal logarithm of the median over the training images of 1 - p, p the label's probability by the head itself; empty but of none",
     "queries": "number of test images",
     "chance": "training images of the query's class among all, a fraction",
 }
 INFLUENCE_CUT = {
-    "quantity": 'a column of the rows (results/influence_cut/): "score", "top1", "three_of_top5", "same_class", "kept", "loss" or "chance"',
+    "quantity": 'a column of the rows (results/influence_cut/): "score", "top1", "three_of_top5", "same_class", "kept", "loss", "accuracy", '
+    '"residual_log10" or "chance"',
     "role": '"robust" or "natural"',
     "head": INFLUENCE_CUT_ROWS["head"],
     "inverse": INFLUENCE_CUT_ROWS["inverse"],

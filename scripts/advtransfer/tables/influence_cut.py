@@ -14,7 +14,7 @@ from advtransfer.config.columns import INFLUENCE_CUT, INFLUENCE_CUT_ROWS
 from advtransfer.errors import InputError
 from advtransfer.tables.intervals import interval
 
-QUANTITIES = ("score", "top1", "three_of_top5", "same_class", "kept", "loss", "chance")
+QUANTITIES = ("score", "top1", "three_of_top5", "same_class", "kept", "loss", "accuracy", "residual_log10", "chance")
 
 
 def read_rows(files: Iterable[str | Path]) -> pd.DataFrame:

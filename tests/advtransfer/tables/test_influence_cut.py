@@ -38,6 +38,9 @@ def test_every_cut_source_and_seed_has_a_line():
     assert len(scores) == len(CUTS) * 2 * 3 * 2  # cuts, sources, seeds, heads
     assert set(table.query("inverse == 'ridge'")["quantity"]) == {"loss", "chance"}
     assert set(table.query("quantity == 'kept'")["inverse"]) == {"cut"}
+    itself = table.query("inverse == 'none'")
+    assert set(itself["quantity"]) == {"loss", "accuracy", "residual_log10", "chance"}
+    assert set(itself["head"]) == {"fine_tuned", "refitted"}
     assert not table["mean"].isna().any()
 
 
