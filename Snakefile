@@ -33,6 +33,7 @@ include: "rules/figures.smk"
 include: "rules/claims.smk"
 include: "rules/outputs.smk"
 include: "rules/estimate.smk"
+include: "rules/cluster.smk"
 
 
 rule all:

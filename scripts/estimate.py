@@ -13,8 +13,10 @@ import torch
 
 from advtransfer import estimate
 from advtransfer.activations import CACHE_BYTES, CACHE_SHARE
+from advtransfer.artefacts import whole_file
 from advtransfer.checkpoints import architecture_of
 from advtransfer.command_line import command_line
+from advtransfer.config.needs import MEASURED, relative_cost
 from advtransfer.devices import pick_device
 from advtransfer.targets.listing import image_shape
 
@@ -63,6 +65,7 @@ def main() -> None:
     start = estimate.start_seconds(Path(__file__).with_name("transfer.py"))
 
     seconds: dict[estimate.Job, float] = {}
+    forward: list[tuple[int, float]] = []
     cache_bytes = 0
     for text, names in networks.items():
         say("", f"Networks of {text} ({', '.join(names)}):", line(*HEADER))
@@ -83,11 +86,18 @@ def main() -> None:
                 device,
                 CALIBRATION_SECONDS / len(measured),
             )
+            relative = relative_cost(architectures[text])
+            forward.append((architectures[text]["resolution"], cost.forward / relative))
             took = {job: start + cost.seconds(job, protocol) for job in open_jobs}
             sizes = (estimate.activation_cache_bytes(architectures[text], job, protocol) for job in open_jobs)
             cache_bytes = max(cache_bytes, *sizes)
             seconds |= took
             say(row(blocks, planned, open_jobs, took, cost))
+    # What jobs on a cluster ask for follows from it: of the largest images, which fill the device, the slowest.
+    largest_resolution = max(resolution for resolution, _ in forward)
+    pace = max(rate for resolution, rate in forward if resolution == largest_resolution)
+    with whole_file(MEASURED) as part:
+        part.write_text(json.dumps({"device": machine, "forward_seconds": pace}))
     if len(measured) > 1:
         say(row("all", jobs, left, seconds))
 

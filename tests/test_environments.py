@@ -18,6 +18,7 @@ def pins() -> dict[str, str]:
     requirements = [
         *project["project"]["dependencies"],
         *project["dependency-groups"]["dev"],
+        *project["dependency-groups"]["slurm"],
         *project["tool"]["uv"]["constraint-dependencies"],
     ]
     pairs = [re.fullmatch(r"([\w.-]+)==([\w.]+)", requirement) for requirement in requirements]

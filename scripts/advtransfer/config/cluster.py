@@ -1,0 +1,89 @@
+"""What a run on a cluster checks before it begins, and removes when a job ends. No torch here."""
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from advtransfer.devices import lock_folder
+from advtransfer.errors import InputError
+
+# A run of the plugin names all its jobs by a UUID.
+RUN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+WAITING = "PENDING,CONFIGURING,RUNNING,SUSPENDED"
+# Locks that nobody holds belong to a job that was killed, or to one that is just beginning.
+BEGINNING_SECONDS = 3600
+
+
+def require_conda(asked: bool) -> None:
+    """Raise InputError where conda environments are asked for and there is no conda to build them."""
+    if asked and shutil.which("conda") is None:
+        raise InputError(
+            "--software-deployment-method: conda is asked for, but no command 'conda' is found. Install it or load its module, "
+            "or leave the option out: jobs then use the Python that runs Snakemake."
+        )
+
+
+def require_no_earlier_jobs(folder: Path) -> None:
+    """Raise InputError where Slurm has jobs of an earlier run in `folder`: their Snakemake was killed, and they would be done twice.
+
+    Says nothing where Slurm does not answer.
+    """
+    try:
+        listed = subprocess.run(
+            ["squeue", "--me", "--noheader", f"--states={WAITING}", "--format=%i|%j|%Z"],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return
+    runs: dict[str, int] = {}
+    for line in listed.stdout.splitlines():
+        job, name, place = line.strip().split("|", 2)
+        if RUN.search(name) and job != os.environ.get("SLURM_JOB_ID") and _same(Path(place), folder):
+            runs[name] = runs.get(name, 0) + 1
+    if runs:
+        names = ",".join(runs)
+        raise InputError(
+            f"Slurm: {sum(runs.values())} job(s) of an earlier run are still there, and would be done twice. Wait for them "
+            f"(squeue --name {names}), or end them: scancel --name {names}"
+        )
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def remove_locks() -> None:
+    """Remove this Slurm job's folder of GPU locks (`devices.lock_folder`), and those that jobs of this user left when they were killed.
+
+    The second are known by their age, and that nobody holds a lock in them. Does nothing outside of a Slurm job.
+    """
+    if "SLURM_JOB_ID" not in os.environ:
+        return
+    own = lock_folder()
+    shutil.rmtree(own, ignore_errors=True)
+    pattern = f"{own.name.removesuffix(os.environ['SLURM_JOB_ID'])}[0-9]*"
+    for folder in own.parent.glob(pattern):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > BEGINNING_SECONDS and not any(map(_held, folder.iterdir())):
+                shutil.rmtree(folder)
+
+
+def _held(file: Path) -> bool:
+    """Whether a process holds the lock of a file."""
+    with file.open() as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
