@@ -103,7 +103,7 @@ class Needs:
         return self._training(wildcards["protocol"], wildcards["target"], int(wildcards["images"]), 1)
 
     def _training(self, protocol: str, target: str, images: int, seeds: int) -> float:
-        settings = resolve.resolve_protocol(self.config, protocol, images)
+        settings = self._protocol(protocol, images)
         step = STEP * (1 + settings.get("mitigation", {}).get("steps", 0))
         tests = self._counts(target)["test"] * len(settings["evaluated_epochs"])
         return seeds * (images * settings["epochs"] * step + tests)
@@ -179,10 +179,14 @@ class Needs:
     def _chunks(self) -> dict[str, tuple[grid.Cell, int, int]]:
         return grid.transfer_chunks(self.experiment)
 
+    @functools.cache  # noqa: B019, one object lives as long as the process
+    def _protocol(self, name: str, images: int) -> dict[str, Any]:
+        return resolve.resolve_protocol(self.config, name, images)
+
     def _counts(self, target: str) -> Mapping[str, int]:
         return self.counts.get(target) or inputs.counts_of(self.config, target)
 
-    @functools.cache  # noqa: B019, one object lives as long as the process
+    @functools.cache  # noqa: B019
     def _shape(self, target: str) -> tuple[int, int, int]:
         return image_shape(self.config["targets"][target], f"config: target '{target}'")
 
