@@ -1,6 +1,7 @@
 # What a cluster is asked and told: memory and time of the jobs that compute on a GPU, jobs of an earlier run, conda, locks.
 
 import atexit
+import logging
 
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
@@ -37,6 +38,7 @@ onstart:
     refused(require_writable, "figures", "results")
     if workflow.executor_plugin.name == "slurm":
         refused(cluster.require_no_earlier_jobs, Path.cwd())
+        logging.getLogger("snakemake.logging").addHandler(cluster.Reasons())
 
 
 if workflow.is_main_process:

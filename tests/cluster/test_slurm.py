@@ -136,12 +136,14 @@ def test_whatever_is_killed_the_table_is_as_on_one_machine(slurm, start, tmp_pat
     )
     asked = slurm.ask("scontrol", "show", "job", again[0])
     assert re.search(r"TimeLimit=01:0\d:00", asked), asked
-    # So does a run whose Slurm is away for a while.
+    # So goes on a run whose controller dies. (What it has not saved yet, which it does every 5 s, it forgets.)
+    time.sleep(8)
     slurm.kill_controller()
     time.sleep(3)
     slurm.start_controller()
     said = run.finish()
-    assert f"SLURM-job '{job}' failed" in said
+    assert f"transfer: SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'" in said
+    assert re.search(rf"Slurm says: .*JOB {job} .*CANCELLED", said), said
     assert "Trying to restart" in said
 
     assert (remote.folder / TABLE).read_bytes() == (local.folder / TABLE).read_bytes()

@@ -1,11 +1,13 @@
-"""What a run on a cluster checks before it begins, and removes when a job ends. No torch here."""
+"""What a run on a cluster checks before it begins, says when a job fails, and removes when one ends. No torch here."""
 
 import contextlib
 import fcntl
+import logging
 import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from advtransfer.errors import InputError
 # A run of the plugin names all its jobs by a UUID.
 RUN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 WAITING = "PENDING,CONFIGURING,RUNNING,SUSPENDED"
+# In the log of a job: of Slurm's manager of its steps, and of the shell that saw a signal.
+SLURMS_WORDS = re.compile(r"slurmstepd|killed by signal|[Oo]ut.of.memory|oom.kill")
 # Locks that nobody holds belong to a job that was killed, or to one that is just beginning.
 BEGINNING_SECONDS = 3600
 
@@ -61,6 +65,34 @@ def _same(one: Path, other: Path) -> bool:
         return one.samefile(other)
     except OSError:
         return False
+
+
+class Reasons(logging.Handler):
+    """Says on the terminal, why a job failed and may be repeated, which Snakemake hides where it is quiet about rules.
+
+    For Snakemake's own logger.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print what a record of a job's error says: Slurm's state of it, how its log ends, and Slurm's words. Other records are left alone."""
+        files = getattr(record, "log", None)
+        if not hasattr(record, "rule_msg") or not files:
+            return
+        parts = [f"{record.rule_name}: {' '.join((record.rule_msg or 'failed.').split())}"]
+        if last := _last_line(files[0]):
+            parts.append(f"{files[0]} ends: {last}")
+        if len(files) > 1 and (last := _last_line(files[-1], SLURMS_WORDS)):
+            parts.append(f"Slurm says: {last}")
+        print(*parts, sep="\n    ", file=sys.stderr, flush=True)
+
+
+def _last_line(file: str, pattern: re.Pattern[str] = re.compile(r"\S")) -> str:
+    """The last line of a file in which the pattern occurs, empty where there is none."""
+    try:
+        lines = Path(file).read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if pattern.search(line)), "")
 
 
 def remove_locks() -> None:

@@ -1,5 +1,6 @@
 """What is noticed before a run on a cluster, and what a job leaves behind; asserted with real processes, no Slurm needed."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -8,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from advtransfer.config.cluster import BEGINNING_SECONDS, remove_locks, require_conda, require_no_earlier_jobs
+from advtransfer.config.cluster import (
+    BEGINNING_SECONDS,
+    Reasons,
+    remove_locks,
+    require_conda,
+    require_no_earlier_jobs,
+)
 from advtransfer.devices import lock_folder
 from advtransfer.errors import InputError
 
@@ -127,3 +134,21 @@ def test_locks_that_a_job_holds_stay(folders, tmp_path):
     folders(3)
     remove_locks()
     assert not held.exists()
+
+
+def test_why_a_job_is_repeated_is_said_on_the_terminal(tmp_path, capsys):
+    own, of_slurm = tmp_path / "own.log", tmp_path / "7.log"
+    own.write_text("epoch 1\nepoch 2 of 30\n\n")
+    of_slurm.write_text("slurmstepd: error: *** JOB 7 ON n1 CANCELLED ***\nExiting because a job execution failed.\n")
+    logger = logging.Logger("snakemake.logging")
+    logger.addHandler(Reasons())
+    told = {"rule_name": "transfer", "rule_msg": "SLURM-job '7' failed,\n status 'CANCELLED'.", "jobid": 3}
+    logger.error("Error in rule", extra=told | {"log": [str(own), str(of_slurm)]})
+    logger.info("Finished jobid 4", extra={"rule_name": "target"})
+    logger.error("Error in rule", extra=told | {"rule_msg": None, "log": [str(tmp_path / "none")]})
+    assert capsys.readouterr().err.splitlines() == [
+        "transfer: SLURM-job '7' failed, status 'CANCELLED'.",
+        f"    {own} ends: epoch 2 of 30",
+        "    Slurm says: slurmstepd: error: *** JOB 7 ON n1 CANCELLED ***",
+        "transfer: failed.",
+    ]
