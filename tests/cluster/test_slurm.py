@@ -144,7 +144,7 @@ def test_whatever_is_killed_the_table_is_as_on_one_machine(slurm, start, tmp_pat
     said = run.finish()
     assert f"transfer: SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'" in said
     assert re.search(rf"Slurm says: .*JOB {job} .*CANCELLED", said), said
-    assert "Trying to restart" in said
+    assert said.count("transfer: ") == said.count("Trying to restart") == 1
 
     assert (remote.folder / TABLE).read_bytes() == (local.folder / TABLE).read_bytes()
 

@@ -17,6 +17,8 @@ from advtransfer.errors import InputError
 # A run of the plugin names all its jobs by a UUID.
 RUN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 WAITING = "PENDING,CONFIGURING,RUNNING,SUSPENDED"
+# Snakemake's name of the event (snakemake_interface_logger_plugins.common.LogEvent, which tests compare).
+JOB_ERROR = "job_error"
 # In the log of a job: of Slurm's manager of its steps, and of the shell that saw a signal.
 SLURMS_WORDS = re.compile(r"slurmstepd|killed by signal|[Oo]ut.of.memory|oom.kill")
 # Locks that nobody holds belong to a job that was killed, or to one that is just beginning.
@@ -75,9 +77,9 @@ class Reasons(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print what a record of a job's error says: Slurm's state of it, how its log ends, and Slurm's words. Other records are left alone."""
-        files = getattr(record, "log", None)
-        if not hasattr(record, "rule_msg") or not files:
+        if getattr(getattr(record, "event", None), "value", None) != JOB_ERROR or not record.log:
             return
+        files = record.log
         parts = [f"{record.rule_name}: {' '.join((record.rule_msg or 'failed.').split())}"]
         if last := _last_line(files[0]):
             parts.append(f"{files[0]} ends: {last}")

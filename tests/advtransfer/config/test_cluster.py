@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from snakemake_interface_logger_plugins.common import LogEvent
 
 from advtransfer.config.cluster import (
     BEGINNING_SECONDS,
@@ -142,9 +143,16 @@ def test_why_a_job_is_repeated_is_said_on_the_terminal(tmp_path, capsys):
     of_slurm.write_text("slurmstepd: error: *** JOB 7 ON n1 CANCELLED ***\nExiting because a job execution failed.\n")
     logger = logging.Logger("snakemake.logging")
     logger.addHandler(Reasons())
-    told = {"rule_name": "transfer", "rule_msg": "SLURM-job '7' failed,\n status 'CANCELLED'.", "jobid": 3}
+    told = {
+        "event": LogEvent.JOB_ERROR,
+        "rule_name": "transfer",
+        "rule_msg": "SLURM-job '7' failed,\n status 'CANCELLED'.",
+        "jobid": 3,
+    }
     logger.error("Error in rule", extra=told | {"log": [str(own), str(of_slurm)]})
-    logger.info("Finished jobid 4", extra={"rule_name": "target"})
+    logger.info("Finished jobid 4", extra={"event": LogEvent.JOB_FINISHED, "job_id": 4})
+    logger.info("rule transfer:", extra=told | {"event": LogEvent.JOB_INFO, "log": [str(own)]})
+    logger.info("something else")
     logger.error("Error in rule", extra=told | {"rule_msg": None, "log": [str(tmp_path / "none")]})
     assert capsys.readouterr().err.splitlines() == [
         "transfer: SLURM-job '7' failed, status 'CANCELLED'.",
