@@ -136,10 +136,11 @@ def test_whatever_is_killed_the_table_is_as_on_one_machine(slurm, start, tmp_pat
     )
     asked = slurm.ask("scontrol", "show", "job", again[0])
     assert re.search(r"TimeLimit=01:0\d:00", asked), asked
-    # So goes on a run whose controller dies. (What it has not saved yet, which it does every 5 s, it forgets.)
-    time.sleep(8)
+    # So goes on a run whose controller dies. What it has not saved yet, which it does every 5 s, it would forget.
+    wait_for(lambda: f"{again[0]}.0" in slurm.ask("squeue", "--steps", "-h", "-o", "%i"), "its step", 300)
+    time.sleep(6)
     slurm.kill_controller()
-    time.sleep(3)
+    time.sleep(2)
     slurm.start_controller()
     said = run.finish()
     assert f"transfer: SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'" in said
