@@ -5,6 +5,7 @@ The findings that these tests close are listed in docs/cluster.md.
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,8 +93,12 @@ def a_running_transfer(slurm: Slurm) -> str:
 def test_whatever_is_killed_the_table_is_as_on_one_machine(slurm, start, tmp_path):
     """Ctrl-C, then SIGKILL of Snakemake, of a job, and of Slurm's controller; each run goes on where the last one ended."""
     arguments = [TABLE, "--configfile", "small.yaml"]
-    local, remote = small(tmp_path / "local"), small(tmp_path / "remote")
+    local = small(tmp_path / "local")
     local.snakemake(*arguments, "--cores", "2")
+    # From the same sources, target and subset: what differs is trained and tabulated.
+    remote = Checkout(shutil.copytree(local.folder, tmp_path / "remote", copy_function=shutil.copy2))
+    for folder in ("transfer", "tables"):
+        shutil.rmtree(remote.folder / "results" / folder)
 
     # Ctrl-C cancels the jobs and unlocks the folder.
     run = start(remote, *arguments)
