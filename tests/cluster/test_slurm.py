@@ -85,6 +85,12 @@ def small(folder: Path) -> Checkout:
     return checkout
 
 
+def forget(checkout: Checkout) -> None:
+    """Remove what was trained and tabulated."""
+    for folder in ("transfer", "tables"):
+        shutil.rmtree(checkout.folder / "results" / folder, ignore_errors=True)
+
+
 def a_running_transfer(slurm: Slurm) -> str:
     """The number of a job that trains."""
     return wait_for(lambda: slurm.jobs(rule="transfer"), "a transfer job that runs", 300)[0]
@@ -97,8 +103,7 @@ def test_whatever_is_killed_the_table_is_as_on_one_machine(slurm, start, tmp_pat
     local.snakemake(*arguments, "--cores", "2")
     # From the same sources, target and subset: what differs is trained and tabulated.
     remote = Checkout(shutil.copytree(local.folder, tmp_path / "remote", copy_function=shutil.copy2))
-    for folder in ("transfer", "tables"):
-        shutil.rmtree(remote.folder / "results" / folder)
+    forget(remote)
 
     # Ctrl-C cancels the jobs and unlocks the folder.
     run = start(remote, *arguments)
@@ -114,23 +119,25 @@ def test_whatever_is_killed_the_table_is_as_on_one_machine(slurm, start, tmp_pat
     wait_for(lambda: not slurm.jobs("PENDING,RUNNING"), "jobs that are cancelled")
     assert not list((remote.folder / ".snakemake" / "locks").glob("*"))
 
-    # After SIGKILL jobs run on; the next start says so in place of doing them twice.
+    # After SIGKILL jobs run on; the next start says so in place of doing them twice. (One is held until that is seen.)
+    forget(remote)
     run = start(remote, *arguments)
     job = a_running_transfer(slurm)
+    subprocess.run(["scontrol", "suspend", job], check=True)
     run.end(signal.SIGKILL)
     remote.snakemake("--unlock")
     refused = remote.snakemake(*PROFILE, *arguments, check=False)
     assert refused.returncode != 0
     line = re.search(r"Slurm: \d+ job\(s\) of an earlier run .*", refused.stdout)
     assert line, refused.stdout
-    assert job in slurm.jobs()
+    assert job in slurm.jobs("SUSPENDED")
+    subprocess.run(["scontrol", "resume", job], check=True)
     # Their environment is still there: one that pends or runs can end well (uv run --with would have removed it).
     wait_for(lambda: job not in slurm.jobs("PENDING,RUNNING"), "the job", 300)
     assert "JobState=COMPLETED" in slurm.ask("scontrol", "show", "job", job)
     subprocess.run(re.search(r"scancel --name \S+$", line[0])[0].split(), check=True)
     wait_for(lambda: not slurm.jobs("PENDING,RUNNING"), "jobs that are cancelled")
-    for file in (remote.folder / "results" / "transfer").rglob("*.parquet"):
-        file.unlink()
+    forget(remote)
 
     # A job that is killed is repeated, with more of everything, and the terminal says why.
     run = start(remote, *arguments)

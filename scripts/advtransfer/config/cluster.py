@@ -75,13 +75,18 @@ class Reasons(logging.Handler):
     For Snakemake's own logger.
     """
 
+    def __init__(self):
+        super().__init__()
+        self.began = time.time()
+
     def emit(self, record: logging.LogRecord) -> None:
         """Print what a record of a job's error says: Slurm's state of it, how its log ends, and Slurm's words. Other records are left alone."""
         if getattr(getattr(record, "event", None), "value", None) != JOB_ERROR or not record.log:
             return
         files = record.log
         parts = [f"{record.rule_name}: {' '.join((record.rule_msg or 'failed.').split())}"]
-        if last := _last_line(files[0]):
+        # A log of an earlier run says nothing of a job that was killed before its first word.
+        if (last := _last_line(files[0])) and Path(files[0]).stat().st_mtime >= self.began:
             parts.append(f"{files[0]} ends: {last}")
         if len(files) > 1 and (last := _last_line(files[-1], SLURMS_WORDS)):
             parts.append(f"Slurm says: {last}")

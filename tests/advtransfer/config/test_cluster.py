@@ -139,10 +139,14 @@ def test_locks_that_a_job_holds_stay(folders, tmp_path):
 
 def test_why_a_job_is_repeated_is_said_on_the_terminal(tmp_path, capsys):
     own, of_slurm = tmp_path / "own.log", tmp_path / "7.log"
-    own.write_text("epoch 1\nepoch 2 of 30\n\n")
+    old = tmp_path / "old.log"
+    old.write_text("epoch 30 of 30\n")
+    os.utime(old, (0, 0))
     of_slurm.write_text("slurmstepd: error: *** JOB 7 ON n1 CANCELLED ***\nExiting because a job execution failed.\n")
     logger = logging.Logger("snakemake.logging")
     logger.addHandler(Reasons())
+    own.write_text("epoch 1\nepoch 2 of 30\n\n")
+    os.utime(own, (time.time() + 1,) * 2)  # file systems round
     told = {
         "event": LogEvent.JOB_ERROR,
         "rule_name": "transfer",
@@ -154,9 +158,11 @@ def test_why_a_job_is_repeated_is_said_on_the_terminal(tmp_path, capsys):
     logger.info("rule transfer:", extra=told | {"event": LogEvent.JOB_INFO, "log": [str(own)]})
     logger.info("something else")
     logger.error("Error in rule", extra=told | {"rule_msg": None, "log": [str(tmp_path / "none")]})
+    logger.error("Error in rule", extra=told | {"rule_msg": "killed", "log": [str(old)]})
     assert capsys.readouterr().err.splitlines() == [
         "transfer: SLURM-job '7' failed, status 'CANCELLED'.",
         f"    {own} ends: epoch 2 of 30",
         "    Slurm says: slurmstepd: error: *** JOB 7 ON n1 CANCELLED ***",
         "transfer: failed.",
+        "transfer: killed",
     ]
