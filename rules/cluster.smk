@@ -26,8 +26,8 @@ for _rule in workflow.rules:
     if "gpu" in _rule.resources and "runtime" not in _set:
         _rule.resources.update(
             {
-                "runtime": lambda wildcards, attempt, made=_rule: NEEDS.minutes(
-                    made.name, wildcards, made.expand_output(wildcards)[0], attempt
+                "runtime": lambda wildcards, attempt, name=_rule.name: NEEDS.minutes(
+                    name, wildcards, attempt
                 )
             }
         )

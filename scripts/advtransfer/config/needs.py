@@ -9,11 +9,11 @@ import functools
 import json
 import math
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from advtransfer.config import grid, inputs, nonrobustness, resolve, robustness_bound, transferability
+from advtransfer.config import inputs, nonrobustness, resolve, robustness_bound, transferability
 from advtransfer.config.inspection import MOST_FEATURES
 from advtransfer.targets.listing import image_shape
 
@@ -52,9 +52,9 @@ class Needs:
     ):
         self.config, self.experiment, self.inspection, self.counts = config, experiment, inspection, counts
 
-    def minutes(self, rule: str, wildcards: Mapping[str, str], outputs: Iterable[str], attempt: int = 1) -> int:
-        """The time that a job of a rule asks for at its first, second, ... attempt; outputs: the files that it makes."""
-        seconds = self.passes(rule, wildcards, outputs) * self.forward_seconds(wildcards.get("source"))
+    def minutes(self, rule: str, wildcards: Mapping[str, str], attempt: int = 1) -> int:
+        """The time that a job of a rule asks for at its first, second, ... attempt."""
+        seconds = self.passes(rule, wildcards) * self.forward_seconds(wildcards.get("source"))
         if rule in ("influence", "influence_cut_rows"):
             # The second decomposes once too, and then retrains heads.
             share = (self._hessian_rows(wildcards) / HESSIAN["rows"]) ** 3
@@ -81,25 +81,19 @@ class Needs:
         """Seconds of a forward pass of an image through a source's network, None: one at 224x224 pixels; measured or assumed."""
         return _measured() * (self._relative(source) if source in self.config["sources"] else 1)
 
-    def passes(self, rule: str, wildcards: Mapping[str, str], outputs: Iterable[str]) -> float:
+    def passes(self, rule: str, wildcards: Mapping[str, str]) -> float:
         """Images that pass the network forward in a job, a step of training or of an attack counted as three."""
         of_rule: Callable[..., float] | None = getattr(self, f"_{rule}", None)
-        return 0 if of_rule is None else of_rule(wildcards, list(outputs))
+        return 0 if of_rule is None else of_rule(wildcards)
 
     # ------------------------------------------------------------------------------------------------- by rule
 
-    def _transfer(self, wildcards: Mapping[str, str], outputs: list[str]) -> float:
-        """The cells that the outputs hold; those of no figure of the experiment as what their wildcards say."""
-        known = [self._chunks[file] for file in outputs if file in self._chunks]
-        if known:
-            protocol = self.experiment["protocol"]
-            return sum(
-                self._training(protocol, cell.target, cell.images, last - first + 1) for cell, first, last in known
-            )
-        seeds = int(wildcards["last"]) - int(wildcards["first"]) + 1 if "first" in wildcards else 1
-        return self._training(wildcards["protocol"], wildcards["target"], int(wildcards["images"]), seeds)
+    def _transfer(self, wildcards: Mapping[str, str]) -> float:
+        seeds = int(wildcards["last"]) - int(wildcards["first"]) + 1
+        sizes = _sizes(wildcards)
+        return sum(self._training(wildcards["protocol"], wildcards["target"], images, seeds) for images in sizes)
 
-    def _fine_tuned_model(self, wildcards: Mapping[str, str], outputs: list[str]) -> float:
+    def _fine_tuned_model(self, wildcards: Mapping[str, str]) -> float:
         return self._training(wildcards["protocol"], wildcards["target"], int(wildcards["images"]), 1)
 
     def _training(self, protocol: str, target: str, images: int, seeds: int) -> float:
@@ -108,7 +102,7 @@ class Needs:
         tests = self._counts(target)["test"] * len(settings["evaluated_epochs"])
         return seeds * (images * settings["epochs"] * step + tests)
 
-    def _train_source(self, wildcards: Mapping[str, str], outputs: list[str]) -> float:
+    def _train_source(self, wildcards: Mapping[str, str]) -> float:
         source = self.config["sources"][wildcards["source"]]
         facts = self._counts(source["dataset"])
         steps = 1 + (source["attack_steps"] if source["threat"] else 0)
@@ -116,11 +110,11 @@ class Needs:
         attacked = len(evaluation["threats"]) * evaluation["attack_steps"] * evaluation["attacked_images"]
         return STEP * (facts["train"] * source["epochs"] * steps + attacked) + facts["test"]
 
-    def _reference_network(self, wildcards: Mapping[str, str], outputs: list[str]) -> float:
+    def _reference_network(self, wildcards: Mapping[str, str]) -> float:
         recipe = self.config["reference_networks"][wildcards["recipe"]]
         return STEP * int(wildcards["images"]) * recipe["epochs"] + self._counts(wildcards["target"])["test"]
 
-    def _robustness(self, wildcards: Mapping[str, str], outputs: list[str]) -> float:
+    def _robustness(self, wildcards: Mapping[str, str]) -> float:
         settings = resolve.resolve_robustness(self.config, wildcards["source"])
         target = resolve.test_data_of(self.config, wildcards["source"])
         if target is None:
@@ -128,7 +122,7 @@ class Needs:
         image = STEP * settings["steps"] * settings["restarts"] if settings["attack"] == "pgd" else AUTOATTACK
         return self._counts(target)["test"] + len(settings["threats"]) * settings["images"] * image
 
-    def _robustness_bound_rows(self, wildcards: Mapping[str, str], outputs: list[str]) -> float:
+    def _robustness_bound_rows(self, wildcards: Mapping[str, str]) -> float:
         job = robustness_bound.attacked_by(self.experiment, dict(wildcards))
         settings = self.experiment["robustness_bound"]
         attack = settings["attack"]
@@ -136,14 +130,14 @@ class Needs:
         # One attack on the loss, one on the representation.
         return len(job.seeds) * settings["test_images"] * radii * 2 * attack["steps"] * attack["restarts"] * STEP
 
-    def _nonrobustness_rows(self, wildcards: Mapping[str, str], outputs: list[str]) -> float:
+    def _nonrobustness_rows(self, wildcards: Mapping[str, str]) -> float:
         job = nonrobustness.attacked_by(self.experiment, dict(wildcards))
         settings = nonrobustness.row_settings(self.experiment, job)
         attack = settings["attack"]
         image = len(attack["epsilons"]) * attack["steps"] * attack["restarts"] * STEP
         return len(job.seeds) * (settings["test_images"] * image + settings["autoattack_images"] * AUTOATTACK)
 
-    def _nonrobustness_features(self, wildcards: Mapping[str, str], outputs: list[str]) -> float:
+    def _nonrobustness_features(self, wildcards: Mapping[str, str]) -> float:
         job = nonrobustness.compared_by(self.experiment, dict(wildcards))
         settings = nonrobustness.feature_settings(self.experiment, job)
         measures = settings["measures"]
@@ -151,7 +145,7 @@ class Needs:
         tests = (1 + len(measures["crafted"]) + measures["draws"]) * self._counts(job.target)["test"]
         return len(job.seeds) * (crafted + len(job.networks) * tests)
 
-    def _transferability_rows(self, wildcards: Mapping[str, str], outputs: list[str]) -> float:
+    def _transferability_rows(self, wildcards: Mapping[str, str]) -> float:
         job = transferability.compared_by(self.experiment, dict(wildcards))
         settings = self.experiment["transferability"][job.comparison]
         # Images of the source's and of the reference network's attack, each passed through both.
@@ -159,25 +153,21 @@ class Needs:
         reference_images = settings["reference_sizes"][job.target]
         return images * 2 * (settings["attack"]["steps"] + 2) * STEP + len(job.seeds) * reference_images * STEP
 
-    def _features(self, wildcards: Mapping[str, str], outputs: list[str]) -> float:
+    def _features(self, wildcards: Mapping[str, str]) -> float:
         return int(wildcards["images"]) + self._counts(wildcards["target"])["test"]
 
-    def _influence_all(self, wildcards: Mapping[str, str], outputs: list[str]) -> float:
+    def _influence_all(self, wildcards: Mapping[str, str]) -> float:
         part = inputs.inspected(self.experiment, self.inspection, "influence")
         # Factors and eigenvalues take two passes over the training images; scores one for each batch of queries' gradients.
         batches = math.ceil(2 * part["all_weights_queries"] * TRAINED_WEIGHTS / GRADIENT_VALUES)
         return STEP * int(wildcards["images"]) * (2 + batches)
 
-    def _visualise(self, wildcards: Mapping[str, str], outputs: list[str]) -> float:
+    def _visualise(self, wildcards: Mapping[str, str]) -> float:
         part = inputs.inspected(self.experiment, self.inspection, "visualisation")
         # Two photographs and noise, in two networks.
         return STEP * part["steps"] * len(part["units"]) * 3 * 2
 
     # ------------------------------------------------------------------------------------------------ what they ask
-
-    @functools.cached_property
-    def _chunks(self) -> dict[str, tuple[grid.Cell, int, int]]:
-        return grid.transfer_chunks(self.experiment)
 
     @functools.cache  # noqa: B019, one object lives as long as the process
     def _protocol(self, name: str, images: int) -> dict[str, Any]:
@@ -203,7 +193,7 @@ class Needs:
 
     def _cache_bytes(self, target: str, wildcards: Mapping[str, str]) -> float:
         views = self.config["protocols"][wildcards["protocol"]].get("views", 1)
-        images = int(wildcards["images"]) * views + self._counts(target)["test"]
+        images = max(_sizes(wildcards)) * views + self._counts(target)["test"]
         # Their maps have four times the rows and columns where the stem does not shrink them.
         larger = 1 if self._architecture(wildcards["source"])["stem"] == "imagenet" else 16
         return min(CACHE_BYTES, images * ACTIVATION_BYTES * self._relative(wildcards["source"]) * larger)
@@ -219,6 +209,11 @@ class Needs:
             own = _metadata(Path(entry["path"]))
         defaults = {"resolution": 224, "width": 1.0, "stem": "imagenet"}
         return {key: entry.get(key, own.get(key, default)) for key, default in defaults.items()}
+
+
+def _sizes(wildcards: Mapping[str, str]) -> list[int]:
+    """The numbers of images that a job trains on: one, or several as 50+100."""
+    return [int(images) for images in (wildcards.get("sizes") or wildcards["images"]).split("+")]
 
 
 def relative_cost(architecture: Mapping[str, Any]) -> float:
