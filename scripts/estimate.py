@@ -16,7 +16,7 @@ from advtransfer.activations import CACHE_BYTES, CACHE_SHARE
 from advtransfer.artefacts import whole_file
 from advtransfer.checkpoints import architecture_of
 from advtransfer.command_line import command_line
-from advtransfer.config.needs import MEASURED, relative_cost
+from advtransfer.config.needs import MEASURED, STEP, relative_cost
 from advtransfer.devices import pick_device
 from advtransfer.targets.listing import image_shape
 
@@ -49,6 +49,7 @@ def main() -> None:
     # Sources of one architecture cost the same.
     networks: dict[str, list[str]] = defaultdict(list)
     architectures: dict[str, dict[str, Any]] = {}
+    costs: list[tuple[dict[str, Any], estimate.Cost]] = []
     for name in dict.fromkeys(job.source for job in jobs):
         architecture = architecture_of(sources[name])
         text = "{resolution}x{resolution} pixels, {layers} blocks, width {width:g}".format(
@@ -65,7 +66,6 @@ def main() -> None:
     start = estimate.start_seconds(Path(__file__).with_name("transfer.py"))
 
     seconds: dict[estimate.Job, float] = {}
-    forward: list[tuple[int, float]] = []
     cache_bytes = 0
     for text, names in networks.items():
         say("", f"Networks of {text} ({', '.join(names)}):", line(*HEADER))
@@ -86,18 +86,13 @@ def main() -> None:
                 device,
                 CALIBRATION_SECONDS / len(measured),
             )
-            relative = relative_cost(architectures[text])
-            forward.append((architectures[text]["resolution"], cost.forward / relative))
+            costs.append((architectures[text], cost))
             took = {job: start + cost.seconds(job, protocol) for job in open_jobs}
             sizes = (estimate.activation_cache_bytes(architectures[text], job, protocol) for job in open_jobs)
             cache_bytes = max(cache_bytes, *sizes)
             seconds |= took
             say(row(blocks, planned, open_jobs, took, cost))
-    # What jobs on a cluster ask for follows from it: of the largest images, which fill the device, the slowest.
-    largest_resolution = max(resolution for resolution, _ in forward)
-    pace = max(rate for resolution, rate in forward if resolution == largest_resolution)
-    with whole_file(MEASURED) as part:
-        part.write_text(json.dumps({"device": machine, "forward_seconds": pace}))
+    keep(costs, machine)
     if len(measured) > 1:
         say(row("all", jobs, left, seconds))
 
@@ -130,6 +125,18 @@ HEADER = (
     "evaluate/s",
     "time",
 )
+
+
+def keep(costs: list[tuple[dict[str, Any], estimate.Cost]], machine: str) -> None:
+    """Write down how long a forward pass takes, of the largest images, which fill the device, the slowest: jobs on a cluster ask for time by it."""
+    largest = max(architecture["resolution"] for architecture, _ in costs)
+    pace = max(
+        max(cost.once + cost.evaluate, cost.train / STEP) / relative_cost(architecture)
+        for architecture, cost in costs
+        if architecture["resolution"] == largest
+    )
+    with whole_file(MEASURED) as part:
+        part.write_text(json.dumps({"device": machine, "forward_seconds": pace}))
 
 
 def row(

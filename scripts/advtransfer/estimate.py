@@ -101,11 +101,6 @@ class Cost:
     train: float
     evaluate: float
 
-    @property
-    def forward(self) -> float:
-        """What a pass of an image through the whole network takes at most, a training step being three of them."""
-        return max(self.once + self.evaluate, self.train / 3)
-
     def seconds(self, job: Job, protocol: Mapping[str, Any]) -> float:
         """How long a job will take."""
         cached = cached_images(job.seeds, job.images, job.test_images, protocol)
