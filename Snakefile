@@ -36,6 +36,7 @@ include: "rules/claims.smk"
 include: "rules/report.smk"
 include: "rules/outputs.smk"
 include: "rules/estimate.smk"
+include: "rules/cluster.smk"
 
 
 rule all:

@@ -281,7 +281,7 @@ def measure(case: dict) -> None:
         cost = measure_plain(architecture, *arguments)
     else:
         cost = measure_engine(architecture, case["path"], *arguments)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     if device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(device)
     operations, traffic = work_of(architecture, case["path"], case["blocks"])

@@ -89,7 +89,8 @@ def main() -> None:
         pairs = (
             len(leading_eigenpairs(read_head(*train, torch.device("cpu"), "training"), cut)[0]) if cut > 1e-3 else None
         )
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        # In bytes on macOS, in kB elsewhere.
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
         found.append(
             {"logit_spread_nats": spread, "pinv_rcond": cut, "eigenpairs": pairs, "seconds": seconds, "peak_gib": peak}
         )

@@ -58,11 +58,6 @@ CHOSEN = refused(
 EXPERIMENT, INSPECTION, COUNTS = CHOSEN.experiment, CHOSEN.inspection, CHOSEN.counts
 
 
-# Before hours of computing; not in dry runs.
-onstart:
-    refused(require_writable, "figures", "results")
-
-
 # No parameter of a rule: where a file comes from changes nothing, so another mirror runs nothing again.
 os.environ.update(ADVTRANSFER_MIRROR=config["mirror"] or "")
 # Jobs are short processes: importing torch without its compiled modules, which images of containers often forbid to write,

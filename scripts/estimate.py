@@ -14,8 +14,10 @@ import torch
 
 from advtransfer import estimate
 from advtransfer.activations import CACHE_BYTES, CACHE_SHARE
+from advtransfer.artefacts import whole_file
 from advtransfer.checkpoints import architecture_of
 from advtransfer.command_line import command_line
+from advtransfer.config.needs import MEASURED, STEP, relative_cost
 from advtransfer.config.studies import work
 from advtransfer.devices import pick_device
 from advtransfer.targets.listing import image_shape
@@ -54,6 +56,7 @@ def main() -> None:
     # Sources of one architecture cost the same.
     networks: dict[str, list[str]] = defaultdict(list)
     architectures: dict[str, dict[str, Any]] = {}
+    costs: list[tuple[dict[str, Any], estimate.Cost]] = []
     for name in dict.fromkeys(part.source for part in parts):
         architecture = architecture_of(sources[name])
         text = "{resolution}x{resolution} pixels, {layers} blocks, width {width:g}".format(
@@ -91,12 +94,14 @@ def main() -> None:
                 device,
                 CALIBRATION_SECONDS / len(measured),
             )
+            costs.append((architectures[text], cost))
             # The sizes of a job share its start.
             took = {part: start / sizes_of[part.file] + cost.seconds(part, protocol) for part in waiting}
             held = (estimate.activation_cache_bytes(architectures[text], part, protocol) for part in waiting)
             cache_bytes = max(cache_bytes, *held)
             seconds |= took
             say(row(blocks, planned, waiting, took, cost))
+    keep(costs, machine)
     if len(measured) > 1:
         say(row("all", parts, left, seconds))
 
@@ -135,6 +140,18 @@ HEADER = (
     "evaluate/s",
     "time",
 )
+
+
+def keep(costs: list[tuple[dict[str, Any], estimate.Cost]], machine: str) -> None:
+    """Write down how long a forward pass takes, of the largest images, which fill the device, the slowest: jobs on a cluster ask for time by it."""
+    largest = max(architecture["resolution"] for architecture, _ in costs)
+    pace = max(
+        max(cost.once + cost.evaluate, cost.train / STEP) / relative_cost(architecture)
+        for architecture, cost in costs
+        if architecture["resolution"] == largest
+    )
+    with whole_file(MEASURED) as part:
+        part.write_text(json.dumps({"device": machine, "forward_seconds": pace}))
 
 
 def row(

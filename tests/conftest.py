@@ -15,7 +15,7 @@ settings.load_profile("no deadline")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --shared=FOLDER (real images, the authors' logs) and --robustness-package=FOLDER: what the project does not carry."""
+    """Add --shared=FOLDER (real images, the authors' logs), --robustness-package=FOLDER: what the project does not carry; and --whole."""
     parser.addoption(
         "--shared",
         type=Path,
@@ -31,6 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FOLDER",
         help="folder that tests/compatibility/write_robustness_checkpoint.py filled",
     )
+    parser.addoption("--whole", action="store_true", help="with -m cluster: figures 2, 6, 7 and 8 of the demo as well")
 
 
 @pytest.fixture(scope="session", autouse=True)

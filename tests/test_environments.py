@@ -18,6 +18,7 @@ def pins() -> dict[str, str]:
     requirements = [
         *project["project"]["dependencies"],
         *project["dependency-groups"]["dev"],
+        *project["dependency-groups"]["slurm"],
         *project["tool"]["uv"]["constraint-dependencies"],
     ]
     pairs = [re.fullmatch(r"([\w.-]+)==([\w.]+)", requirement) for requirement in requirements]
@@ -47,3 +48,35 @@ def test_every_installed_package_is_pinned():
     installed = {normal(item.name): item.version for item in distributions() if item.name not in ("pip", "uv")}
     pinned = pins()
     assert not {name: version for name, version in installed.items() if pinned.get(name) != version}
+
+
+# Names of what exists on Linux only (or means something else there), with the modules that ask first.
+LINUX_ONLY = {
+    r"/proc/|/sys/|/dev/(?!null)": set(),
+    r"sched_getaffinity|os\.fork\b|fork_server|\"fork\"|epoll|inotify|memfd": set(),
+    r"mallopt|posix_fallocate|posix_fadvise": {"advtransfer/memory.py"},
+}
+
+
+def test_nothing_that_only_linux_has_is_used_unasked():
+    """README.md promises macOS too; the modules named here ask for it with hasattr, getattr or sys.platform."""
+    found = {
+        (pattern, file.relative_to(PROJECT / "scripts").as_posix())
+        for file in (PROJECT / "scripts").rglob("*.py")
+        for pattern in LINUX_ONLY
+        if re.search(pattern, file.read_text())
+    }
+    assert found == {(pattern, name) for pattern, names in LINUX_ONLY.items() for name in names}
+
+
+def test_the_platforms_that_are_promised_are_checked():
+    workflow = yaml.safe_load((PROJECT / ".github" / "workflows" / "checks.yml").read_text())
+    matrix = workflow["jobs"]["checks"]["strategy"]["matrix"]
+    assert {name.split("-")[0] for name in matrix["os"]} == {"ubuntu", "macos"}
+    assert matrix["python"] == ["3.11", "3.12", "3.13"]
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == f">={matrix['python'][0]}"
+    promised = re.search(r"Python (\S+) to (\S+);", (PROJECT / "README.md").read_text())
+    assert promised.groups() == (matrix["python"][0], matrix["python"][-1])
+    steps = workflow["jobs"]["checks"]["steps"]
+    assert steps[-1]["run"] == "bash .ci/run"

@@ -31,7 +31,7 @@ def test_an_estimate_needs_no_data_and_makes_none(fresh):
     made = {
         path.relative_to(fresh.folder).as_posix() for path in (fresh.folder / "results").rglob("*") if path.is_file()
     }
-    assert made == {"results/logs/estimate.log"}
+    assert made == {"results/logs/estimate.log", "results/estimate.json"}
 
 
 def test_published_rows_are_nothing_to_train(fresh):

@@ -80,7 +80,7 @@ def test_what_a_job_reads_and_is_told():
 def test_jobs_train_each_network_once():
     """Every fine-tuned network that is attacked is in the file of one job, in jobs that the number of images cuts."""
     experiment = resolved(seeds=3)
-    experiment["seeds_per_job"] = [[100, 2], [10**9, 1]]
+    experiment["seeds_per_job"] = [[100, 2, False], [10**9, 1, False]]
     jobs = dict(trained(experiment))
     made = [(file, seed) for file, job in jobs.items() for seed in job.seeds]
     asked = [
