@@ -5,10 +5,11 @@ rule transfer:
     input:
         source="results/sources/{source}.safetensors",
         target="results/targets/{target}.safetensors",
-        subsets=lambda wildcards: [
-            subset_file(wildcards.target, images)
-            for images in wildcards.sizes.split("+")
-        ],
+        subsets=lambda wildcards: expand(
+            "results/subsets/{target}/n{images}.parquet",
+            target=wildcards.target,
+            images=wildcards.sizes.split("+"),
+        ),
     output:
         "results/transfer/{protocol}/{source}/{target}/blocks{blocks}_n{sizes}/seeds{first}-{last}.parquet",
     log:

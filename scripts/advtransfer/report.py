@@ -6,15 +6,10 @@ Pictures are in it as data, styles inline, scripts none. Its words come from the
 import base64
 import csv
 import datetime
-import importlib.metadata
 import math
-import os
-import platform
 import re
-import shutil
 import struct
-import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +18,7 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
+from advtransfer import figure_records
 from advtransfer.artefacts import load_csv
 from advtransfer.config.catalogue import CATALOGUE, DRAWN, ROLES, Entry
 from advtransfer.config.claims import VERDICTS
@@ -34,14 +30,11 @@ from advtransfer.tables.reproduction import sentence, summary
 
 # Longer tables are folded away; of those beyond the second number only the beginning is shown.
 FOLDED, MOST = 40, 500
-PACKAGES = (
-    *("snakemake", "torch", "torchvision", "numpy", "pandas", "scipy", "scikit-learn", "safetensors", "pyarrow"),
-    *("matplotlib", "seaborn", "pillow", "kornia", "kronfluence", "jinja2"),
-)
 KINDS = {
     "transfer": "fine-tuning",
     "sources": "training of sources",
     "references": "reference networks",
+    "nonrobustness_networks": "fine-tuning (non-robustness)",
     "robustness_bound": "networks under attack (robustness bound)",
     "nonrobustness": "networks under attack (non-robustness)",
     "transferability": "attacks carried over",
@@ -85,9 +78,9 @@ def write_page(told: Mapping[str, Any], contents: Mapping[str, Mapping[str, Any]
         verdicts=VERDICTS,
         configuration=yaml.safe_dump(_plain(told), sort_keys=False, allow_unicode=True, width=120),
         times=run_times(told),
-        versions=versions(),
-        machine=machine(),
-        revision=revision(),
+        versions=_installed(),
+        machine=_machine(),
+        revision=_revision(),
         written=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
 
@@ -313,45 +306,26 @@ def _number(text: str | None) -> float:
         return math.nan
 
 
-def versions() -> dict[str, str]:
-    """{package: its version} of what is installed where the report is written, Python first."""
-    found = {"Python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+def _installed() -> dict[str, str]:
+    """{package: its version} where the report is written, as records have it."""
+    return {name: version for name, version in figure_records.versions().items() if version}
 
 
-def machine() -> dict[str, str]:
-    """The machine that the report is written on: system, processor, cores, memory, graphics cards."""
-    found = {"system": platform.platform(), "processor": platform.processor() or platform.machine()}
-    cpus = Path("/proc/cpuinfo")
-    if cpus.is_file():
-        names = re.findall(r"^model name\s*:\s*(.+)$", cpus.read_text(encoding="utf-8", errors="replace"), re.M)
-        found["processor"] = names[0] if names else found["processor"]
-    found["cores"] = str(os.cpu_count())
-    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
-        found["memory"] = f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB"
-    cards = _said(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"])
-    return {**found, "graphics cards": ", ".join(cards.splitlines()) if cards else "none found"}
+def _machine() -> dict[str, str]:
+    """The machine that the report is written on, in words."""
+    found = figure_records.hardware()
+    cards = ", ".join(found["gpus"]) or "none found"
+    return {
+        "processor": found["cpu"],
+        "cores": str(found["cores"]),
+        "memory": f"{found['memory_gb']:.0f} GB",
+        "graphics cards": cards,
+    }
 
 
-def revision() -> str:
-    """The revision of the code, and whether files differ from it; in words where the folder is no checkout."""
-    commit = _said(["git", "rev-parse", "HEAD"])
-    if not commit:
+def _revision() -> str:
+    """The revision of the code, and whether files differ from it, in words."""
+    found = figure_records.revision()
+    if found is None:
         return "not known: the folder is no git checkout"
-    changed = len((_said(["git", "status", "--porcelain"]) or "").splitlines())
-    return f"{commit}{f', with {changed} changed or further files' if changed else ''}"
-
-
-def _said(command: Sequence[str]) -> str:
-    """What a program prints; empty where there is none, or it fails."""
-    if shutil.which(command[0]) is None:
-        return ""
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
-    except (subprocess.SubprocessError, OSError):
-        return ""
+    return f"{found['commit']}{'' if found['clean'] else ', with changed or further files'}"

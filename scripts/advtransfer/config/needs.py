@@ -96,6 +96,10 @@ class Needs:
     def _fine_tuned_model(self, wildcards: Mapping[str, str]) -> float:
         return self._training(wildcards["protocol"], wildcards["target"], int(wildcards["images"]), 1)
 
+    def _nonrobustness_networks(self, wildcards: Mapping[str, str]) -> float:
+        job = nonrobustness.trained_by(self.experiment, dict(wildcards))
+        return self._training(job.protocol, job.target, job.images, len(job.seeds))
+
     def _training(self, protocol: str, target: str, images: int, seeds: int) -> float:
         settings = self._protocol(protocol, images)
         step = STEP * (1 + settings.get("mitigation", {}).get("steps", 0))

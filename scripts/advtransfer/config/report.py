@@ -118,7 +118,7 @@ def timed(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     experiment = told["experiment"]
     results = list(transfer_jobs(experiment))
     results += [file for file, _ in robustness_bound.attacked(experiment)]
-    results += [file for file, _ in nonrobustness.attacked(experiment)]
+    results += [file for study in (nonrobustness.trained, nonrobustness.attacked) for file, _ in study(experiment)]
     for comparison, chosen in experiment["transferability"].items():
         for file, job in transferability.compared(experiment, comparison):
             results += [file, *job.references(chosen)]
