@@ -94,6 +94,8 @@ def fill():
         if file in folder.recipes:
             folder.make(file)
     for name, entry in CATALOGUE.items():
+        if "pdf" in entry.endings and f"figures/{name}.png" not in folder.recipes:
+            continue  # the demo cannot show it
         table = f"results/tables/demo/{name}.{entry.table}"
         for file in entry.files:
             if file.endswith(".csv") and Path(table).is_file():
@@ -157,7 +159,9 @@ def test_all_fits_what_was_made_as_the_recipes_say(folder):
     assert verdict.followers == 0
     assert verdict.artefacts > 200
     assert verdict.strangers == 1
-    assert verdict.records == sum(len(entry.records) for entry in CATALOGUE.values())
+    # The demo has nothing to show beside the paper's Table 5.
+    shown = [entry for name, entry in CATALOGUE.items() if name != "reproduction"]
+    assert verdict.records == sum(len(entry.records) for entry in shown)
     assert list(lines(verdict)) == []
     assert summary(verdict, "demo") == (
         f"Experiment demo: {verdict.artefacts} artefacts (1 of them with their own hash alone) and {verdict.records} records of "
