@@ -100,7 +100,8 @@ def sha256(path: str | Path) -> str:
 
 def hash_behind(file: str) -> str:
     """The hash by which a record knows a file behind a figure: of an artefact that of its content, of other files that of their bytes."""
-    if file.startswith("results/") and Path(file).suffix in ARTEFACTS:
+    made = file.startswith("results/") and not file.startswith("results/downloads/")
+    if made and Path(file).suffix in ARTEFACTS:
         return content_hash(file)
     return f"sha256:{sha256(file)}"
 

@@ -183,3 +183,12 @@ def test_gpus_are_the_drivers(tmp_path, monkeypatch):
     assert figure_records.hardware()["gpus"] == ["NVIDIA H100 80GB HBM3"] * 2
     program.write_text("#!/bin/sh\necho 'No devices were found'\nexit 9\n")
     assert figure_records.hardware()["gpus"] == []
+
+
+def test_a_download_is_known_by_its_bytes(tmp_path, monkeypatch):
+    """Though it may end in .csv, as the authors' log does, it is no artefact and has no hash beside it."""
+    monkeypatch.chdir(tmp_path)
+    log = Path("results/downloads/log.csv")
+    log.parent.mkdir(parents=True)
+    log.write_bytes(b"seed,accuracy\n1,2\n")
+    assert figure_records.hash_behind(str(log)) == f"sha256:{hashlib.sha256(log.read_bytes()).hexdigest()}"

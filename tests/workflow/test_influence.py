@@ -71,8 +71,8 @@ def test_a_model_for_these_figures_has_the_rows_of_the_transfer_job(looked_into)
     """The same seed, alone and as one of a job's: the same bits."""
     name = "tiny/mini_l2/digits/blocks1_n20"
     alone = pd.read_parquet(looked_into.folder / f"results/models/{name}_seed20000000.parquet")
-    among = pd.read_parquet(looked_into.folder / f"results/transfer/{name}/seeds0-1.parquet")
-    among = among[among["seed"] == 20_000_000].reset_index(drop=True)
+    among = pd.read_parquet(looked_into.folder / f"results/transfer/{name}+40/seeds0-1.parquet")
+    among = among[(among["seed"] == 20_000_000) & (among["images"] == 20)].reset_index(drop=True)
     pd.testing.assert_frame_equal(alone.drop(columns="seconds"), among.drop(columns="seconds"))
 
 
