@@ -1,9 +1,11 @@
 """Records of figures: what they hold, that a changed one is refused, and what they say together."""
 
+import hashlib
 import json
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import pandas as pd
 import pytest
