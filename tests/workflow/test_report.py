@@ -19,11 +19,11 @@ def test_what_there_is_and_what_all_of_it_takes(checkout):
     assert "Not computed yet: snakemake figures/fig3.pdf --config experiment=tiny" in absent
     assert "The experiment shares no target with the paper&#39;s Table 5" in absent
     # The time that Snakemake recorded of its own jobs: of 2 sources, 2 sizes and 2 blocks all but the natural one's with 1 block.
-    assert '<th scope="row">fine-tuning</th><td class="number">6</td><td class="number">2</td>' in page
+    assert '<th scope="row">fine-tuning</th><td class="number">3</td><td class="number">1</td>' in page
     # All of it takes what the experiment lacks, and no model again.
     planned = checkout.planned("report", *TINY)
     assert planned["report"] == ["results/reports/tiny.html"]
-    assert len(planned["transfer"]) == 2
+    assert len(planned["transfer"]) == 1
     assert all("mini_natural/digits/blocks1_" in file for file in planned["transfer"])
     assert {"figures/fig3.pdf", "figures/fig4.pdf", "figures/claims.pdf"} <= set(planned["figure"])
     assert "figures/reproduction.pdf" not in planned["figure"]
