@@ -9,8 +9,11 @@ from advtransfer.errors import InputError
 
 
 def pack(value: Any) -> str:
-    """A JSON-compatible value as letters, digits, "+", "/" and "=", a tenth as long as its JSON where much of it repeats."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """A JSON-compatible value as letters, digits, "+", "/" and "=", a tenth as long as its JSON where much of it repeats.
+
+    Keys keep their order: that of protocols and sources in the configuration means something.
+    """
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
 
 

@@ -18,6 +18,11 @@ def test_what_is_packed_comes_back(value):
     assert unpack(pack(value)) == value
 
 
+def test_keys_keep_their_order():
+    """The last protocol of a study's list is the one that it shows."""
+    assert list(unpack(pack({"second": 1, "first": 2}))) == ["second", "first"]
+
+
 def test_paths_that_are_much_alike_pack_well():
     files = [
         f"results/transfer/paper/source/target/blocks{b}_n{n}/seeds0-4.parquet" for b in range(20) for n in range(99)

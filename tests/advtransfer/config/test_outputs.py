@@ -142,3 +142,10 @@ def test_the_nearest_names_answer_a_misspelt_one():
     with pytest.raises(InputError, match="'snakemake list' shows all"):
         refuse_unknown("zzz")
     assert "table5.md" in outputs()
+
+
+def test_the_tables_of_claims_have_the_order_that_their_job_sees():
+    """It gets them as JSON with sorted keys, and the hash of all of them depends on the order."""
+    tables, _ = inputs.claimed_tables(*asked("demo"))
+    assert len(tables) > 3
+    assert list(tables) == sorted(tables)
