@@ -125,8 +125,7 @@ def _entry(entry: Entry, content: Mapping[str, Any], told: Mapping[str, Any]) ->
         "picture": _picture(picture, entry) if picture in content["files"] else None,
         "not_drawn": picture if picture and picture not in content["files"] else "",
         "table": None if frame is None or entry.name == "claims" else _table(entry, frame, told, file),
-        "file": f"figures/{Path(entry.outputs[0]).stem}",
-        "endings": [Path(output).suffix[1:] for output in entry.outputs],
+        "files": entry.outputs,
     }
 
 
