@@ -5,9 +5,6 @@ import pytest
 
 from advtransfer.config.columns import INFLUENCE_CUT, INFLUENCE_CUT_ROWS
 
-# One worker of pytest-xdist runs all of them: what they share takes long to make.
-pytestmark = pytest.mark.xdist_group("influence")
-
 FIGURES = [f"figures/{name}.pdf" for name in ("fig1", "fig6", "fig7", "fig8", "influence_all", "influence_cut")]
 FIGURES += [f"figures/{name}.csv" for name in ("fig7", "fig8", "influence_cut")]
 TINY = ["--configfile", "tiny.yaml"]

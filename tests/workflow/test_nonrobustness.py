@@ -7,9 +7,6 @@ import pytest
 
 from advtransfer.config.columns import NONROBUSTNESS, NONROBUSTNESS_FEATURES_ROWS, NONROBUSTNESS_ROWS
 
-# One worker of pytest-xdist runs all of them: what they share takes long to make.
-pytestmark = pytest.mark.xdist_group("nonrobustness")
-
 ASKED = ["figures/nonrobustness.pdf", "figures/nonrobustness.csv", "figures/nonrobustness_features.pdf"]
 TINY = ["--configfile", "tiny.yaml"]
 SMALL = """\

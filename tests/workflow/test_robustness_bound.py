@@ -8,9 +8,6 @@ import pytest
 from advtransfer.artefacts import save_table
 from advtransfer.config.columns import BOUND_ROWS, BOUND_SUMMARY
 
-# One worker of pytest-xdist runs all of them: what they share takes long to make.
-pytestmark = pytest.mark.xdist_group("robustness_bound")
-
 ASKED = ["figures/robustness_bound.pdf", "figures/robustness_bound.csv"]
 TINY = ["--configfile", "tiny.yaml"]
 SMALL = """\

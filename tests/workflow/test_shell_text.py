@@ -13,9 +13,6 @@ from advtransfer.config.values import LONGEST_LINE
 from advtransfer.errors import InputError
 from experiments import PROJECT, read_config
 
-# One worker of pytest-xdist runs all of them: what they share takes long to make.
-pytestmark = pytest.mark.xdist_group("shell_text")
-
 # Each would make a file named canary, were it run; and it is a file name.
 HOSTILE = "a b'c\"d $(touch canary) `touch canary`; touch canary & {source} {x} %s \\ * ~ é 中 #"
 # Snakemake would take its braces for wildcards.

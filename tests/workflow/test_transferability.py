@@ -8,9 +8,6 @@ import pytest
 from advtransfer.artefacts import load_tensors
 from advtransfer.config.columns import TRANSFERABILITY, TRANSFERABILITY_ROWS
 
-# One worker of pytest-xdist runs all of them: what they share takes long to make.
-pytestmark = pytest.mark.xdist_group("transferability")
-
 ASKED = [
     f"figures/{name}.{ending}" for name in ("transferability", "transferability_sources") for ending in ("pdf", "csv")
 ]
