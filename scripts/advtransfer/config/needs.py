@@ -9,6 +9,7 @@ import functools
 import json
 import math
 import struct
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -238,11 +239,18 @@ def _metadata(path: Path) -> dict[str, Any]:
 
 @functools.cache  # once a process: what is asked for should not change while a run is planned
 def _measured() -> float:
-    """Seconds of a forward pass at 224x224 pixels; the assumed rate where no estimate was made, or its file is damaged."""
+    """Seconds of a forward pass at 224x224 pixels; the assumed rate where no estimate was made, or its file is damaged, which it says."""
     try:
         seconds = json.loads(MEASURED.read_text())["forward_seconds"]
         if 0 < seconds < math.inf:
             return float(seconds)
+    except FileNotFoundError:
+        return 1 / FORWARD_PER_SECOND
     except (OSError, ValueError, KeyError, TypeError):
         pass
+    print(
+        f"{MEASURED}: no measured rate can be read there, so jobs ask for time as on an assumed GPU. Run 'snakemake estimate' again, or "
+        "remove it.",
+        file=sys.stderr,
+    )
     return 1 / FORWARD_PER_SECOND

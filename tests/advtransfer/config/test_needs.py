@@ -151,7 +151,7 @@ def test_more_to_do_never_asks_for_less(images, seeds, target, protocol, source)
 PAPER = of("paper")[0]
 
 
-def test_what_the_estimate_measured_is_used_and_a_damaged_file_is_not():
+def test_what_the_estimate_measured_is_used_and_a_damaged_file_is_not(capsys):
     def hours():
         needs._measured.cache_clear()
         cell = {
@@ -180,6 +180,7 @@ def test_what_the_estimate_measured_is_used_and_a_damaged_file_is_not():
     ):
         needs.MEASURED.write_text(text)
         assert hours() == assumed
+        assert "estimate.json: no measured rate can be read there" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
