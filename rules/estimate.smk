@@ -18,8 +18,10 @@ rule estimate:
             resolve.resolve_costs(config, EXPERIMENT, COUNTS)
         ),
         cores=workflow.cores or 1,
+        seconds=config["estimate_seconds"],
     shell:
         "python scripts/estimate.py --settings {params.settings:q} --cores {params.cores:q} --threads {threads}"
+        " --seconds {params.seconds:q}"
         f"{LOGGED}"
 
 

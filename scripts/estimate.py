@@ -22,9 +22,6 @@ from advtransfer.config.studies import work
 from advtransfer.devices import pick_device
 from advtransfer.targets.listing import image_shape
 
-# What the runs of all calibrations together should take, in seconds, apart from their starts.
-CALIBRATION_SECONDS = 40
-
 
 def main() -> None:
     """Parse, plan, measure, print."""
@@ -32,6 +29,7 @@ def main() -> None:
     parser.add_argument("--settings", type=json.loads, required=True, help="experiment and what it refers to, as JSON")
     parser.add_argument("--cores", type=int, default=1, help="of the machine, for all jobs together")
     parser.add_argument("--threads", type=int, default=1, help="of one job")
+    parser.add_argument("--seconds", type=float, required=True, help="about how long to measure, apart from starts")
     arguments = parser.parse_args()
     settings = arguments.settings
     experiment, sources, targets = settings["experiment"], settings["sources"], settings["targets"]
@@ -92,7 +90,7 @@ def main() -> None:
                 largest.seeds,
                 shape,
                 device,
-                CALIBRATION_SECONDS / len(measured),
+                arguments.seconds / len(measured),
             )
             costs.append((architectures[text], cost))
             # The sizes of a job share its start.

@@ -5,9 +5,11 @@ import shutil
 
 import pandas as pd
 
+SHORT = ["--config", "estimate_seconds=4"]
+
 
 def test_an_estimate_needs_no_data_and_makes_none(fresh):
-    text = fresh.snakemake("estimate", "--cores", "2").stdout
+    text = fresh.snakemake("estimate", "--cores", "2", *SHORT).stdout
     assert "Experiment demo, protocol demo: 616 models in 50 jobs; 0 models in 0 jobs are done." in text
     # 8 arms of 3 seeds on digits, 2 sources, targets and 4 sizes of 3 seeds; a job for each row file of 3 seeds, and one for features.
     assert "nonrobustness, 72 networks (72 to train), which 25 jobs measure (25 left)." in text
@@ -41,7 +43,7 @@ def test_published_rows_are_nothing_to_train(fresh):
 
 def test_what_is_done_is_subtracted_and_asking_runs_nothing(checkout):
     """The tiny experiment's figures 2 and 4 and its table need 3 of the 4 jobs that all figures need."""
-    text = checkout.snakemake("estimate", "--configfile", "tiny.yaml").stdout
+    text = checkout.snakemake("estimate", "--configfile", "tiny.yaml", *SHORT).stdout
     assert "16 models in 4 jobs; 12 models in 3 jobs are done." in text
     assert "of computing" in text
     file = checkout.folder / "results/transfer/tiny/mini_l2/digits/blocks1_n20+40/seeds0-1.parquet"

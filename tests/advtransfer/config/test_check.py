@@ -88,6 +88,7 @@ def test_the_projects_own_configuration_is_right(config):
         ("experiments.mine.figures", {"fig2": {"roles": ["robst"]}}, "config: experiments.mine.figures.fig2.roles.0: found 'robst'. Did you mean 'robust'?"),
         ("experiments.mine.figures", {"fig3": {"epoch": "best"}}, "config: experiments.mine.figures.fig3.epoch: found 'best', but this figure is drawn over epochs."),
         ("width_inches", 2, "config: width_inches: found 2. Give the width of a column or page in inches, from 3.25 to 20, such as 5.5."),
+        ("estimate_seconds", 0, "config: estimate_seconds: found 0. Give seconds from 1 to 3,600, such as 40."),
         ("width_inches", "wide", "config: width_inches: found 'wide'. Give the width of a column"),
         ("style", {"fig22": {}}, "config: style: found 'fig22'. Did you mean 'fig2'?"),
     ],
