@@ -16,9 +16,9 @@ rule claims:
         "../envs/figures.yaml"
     params:
         settings=lambda wildcards: as_json(
-            stale.claims_settings(config, EXPERIMENT, INSPECTION)
+            recipes.claims_settings(config, EXPERIMENT, INSPECTION)
         ),
-        recipe=lambda wildcards: as_json(stale.row_recipe(config, EXPERIMENT)),
+        recipe=lambda wildcards: as_json(recipes.row_recipe(config, EXPERIMENT)),
         code=code_of("claims.py"),
     # The script finds its thousands of input files by itself: they would not fit into a command line.
     shell:

@@ -16,8 +16,10 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from advtransfer.config import (
     inputs,
     inspection,
+    mitigation,
     nonrobustness,
     outputs,
+    recipes,
     resolve,
     robustness_bound,
     stale,
@@ -102,12 +104,12 @@ def inspected(part, *keys):
 
 def shown(figure):
     """The experiment as the jobs of one figure or table get it: without what only others show."""
-    return as_json(stale.shown(EXPERIMENT, INSPECTION, figure))
+    return as_json(recipes.shown(EXPERIMENT, INSPECTION, figure))
 
 
 def code_of_table(script, table):
     """`code_of` a script and the module that makes a table, which it imports by name."""
-    return code_of(*stale.table_code(script, table))
+    return code_of(*recipes.table_code(script, table))
 
 
 # Artefacts that were made otherwise than now. In the process that plans: jobs on a cluster read the Snakefile too.

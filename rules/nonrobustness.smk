@@ -27,7 +27,7 @@ rule nonrobustness_networks:
             )
         ),
         code=lambda wildcards: code_of(
-            *stale.transfer_code(
+            *mitigation.transfer_code(
                 resolve.resolve_protocol(config, wildcards.way, int(wildcards.images)),
                 "nonrobustness_networks.py",
             )

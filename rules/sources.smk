@@ -47,7 +47,7 @@ rule import_source:
             resolve.resolve_source(config["sources"][wildcards.source])
         ),
         # A file that was replaced by an older one is another file.
-        checkpoint=lambda wildcards: stale.checkpoint_hash(config, wildcards.source),
+        checkpoint=lambda wildcards: recipes.checkpoint_hash(config, wildcards.source),
         code=code_of("import_source.py"),
     shell:
         "python scripts/import_source.py --settings {params.settings:q} --name {wildcards.source:q}"

@@ -40,7 +40,7 @@ rule table:
     params:
         tabulate=lambda wildcards: CATALOGUE[wildcards.figure].tabulate,
         experiment=lambda wildcards: shown(wildcards.figure),
-        recipe=lambda wildcards: as_json(stale.row_recipe(config, EXPERIMENT)),
+        recipe=lambda wildcards: as_json(recipes.row_recipe(config, EXPERIMENT)),
         code=lambda wildcards: code_of_table("table.py", wildcards.figure),
     # The script finds its thousands of input files by itself: they would not fit into a command line.
     shell:

@@ -31,7 +31,7 @@ rule transfer:
             config["seeds"][int(wildcards.first) : int(wildcards.last) + 1]
         ),
         code=lambda wildcards: code_of(
-            *stale.transfer_code(config["protocols"][wildcards.protocol])
+            *mitigation.transfer_code(config["protocols"][wildcards.protocol])
         ),
     shell:
         "python scripts/transfer.py --protocol {wildcards.protocol:q} --settings {params.settings:q}"
@@ -63,7 +63,7 @@ rule fine_tuned_model:
             resolve.resolve_sizes(config, wildcards.protocol, wildcards.images)
         ),
         code=lambda wildcards: code_of(
-            *stale.transfer_code(config["protocols"][wildcards.protocol])
+            *mitigation.transfer_code(config["protocols"][wildcards.protocol])
         ),
     shell:
         "python scripts/transfer.py --protocol {wildcards.protocol:q} --settings {params.settings:q}"

@@ -15,6 +15,7 @@ from advtransfer import figure_records
 from advtransfer.artefacts import differing, load_arrays, load_csv, load_table
 from advtransfer.config import inputs, stale
 from advtransfer.config.catalogue import CATALOGUE, COPIES
+from advtransfer.config.recipes import Recipe, all_recipes
 from advtransfer.downloads import file_hash
 from advtransfer.errors import InputError
 
@@ -68,7 +69,7 @@ def verify(
     elsewhere = {
         file for record in kept.values() if record["experiment"] != experiment["name"] for file in record["files"]
     }
-    recipes = dict(stale.recipes(config, experiment, inspection, counts))
+    recipes = dict(all_recipes(config, experiment, inspection, counts))
     odd = _made_otherwise(config, {file: recipe for file, recipe in recipes.items() if file not in elsewhere}, findings)
     named = [finding for finding in odd if not _follows(finding.file, recipes, {*findings, *(one.file for one in odd)})]
     findings |= {finding.file: finding for finding in named}
@@ -150,9 +151,7 @@ def _pinned(config: Mapping[str, Any]) -> Iterator[Finding]:
                 yield Finding(file, words, "Restore it, or, if you mean the new one, correct 'hash'.")
 
 
-def _made_otherwise(
-    config: Mapping[str, Any], recipes: Mapping[str, stale.Recipe], passed: Container[str]
-) -> list[Finding]:
+def _made_otherwise(config: Mapping[str, Any], recipes: Mapping[str, Recipe], passed: Container[str]) -> list[Finding]:
     """Artefacts and figures that were not made as the configuration, the code and their inputs now say, but for some."""
     says = functools.cache(stale.says_of)
     # Planning takes a download on trust, once it was compared with what is published.
@@ -181,13 +180,13 @@ def _made_otherwise(
     return found
 
 
-def _made_of_others(recipe: stale.Recipe, names: Iterable[str]) -> str:
+def _made_of_others(recipe: Recipe, names: Iterable[str]) -> str:
     paths = {name: f"another {path}" for name, path in (*recipe.files.items(), *recipe.artefacts.items())}
     paths = {"rows": "other rows", "files": "other image files", **paths}
     return f"made of {' and '.join(paths.get(name, name) for name in names)} than now on disk"
 
 
-def _follows(file: str, recipes: Mapping[str, stale.Recipe], bad: Container[str]) -> bool:
+def _follows(file: str, recipes: Mapping[str, Recipe], bad: Container[str]) -> bool:
     """Whether an input of an artefact, however far back, is itself one that does not fit."""
     seen, waiting = {file}, list(recipes[file].inputs)
     while waiting:

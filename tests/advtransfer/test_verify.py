@@ -23,6 +23,7 @@ from advtransfer.config import inputs, stale
 from advtransfer.config.catalogue import CATALOGUE
 from advtransfer.config.inspection import resolve_inspection
 from advtransfer.config.lineage import Lineage
+from advtransfer.config.recipes import Recipe, all_recipes, hash_on_disk
 from advtransfer.verify import MOST_NAMED, Finding, Verdict, lines, summary, verify
 from experiments import PROJECT, counts_of, read_config, resolved
 
@@ -35,12 +36,12 @@ class Folder(NamedTuple):
     """A finished experiment: what `verify` is told, the recipe of each artefact, and what lies behind it."""
 
     chosen: tuple
-    recipes: dict[str, stale.Recipe]
+    recipes: dict[str, Recipe]
     lineage: Lineage
 
     def verify(self):
         """What is found now."""
-        stale._file_hash.cache_clear()
+        hash_on_disk.cache_clear()
         return verify(*self.chosen)
 
     def named(self):
@@ -49,7 +50,7 @@ class Folder(NamedTuple):
 
     def make(self, file, **changes):
         """Write one artefact as its recipe says, but for some of it."""
-        stale._file_hash.cache_clear()
+        hash_on_disk.cache_clear()
         write(file, {**stale.expected(self.recipes[file], stale.says_of), **changes})
 
     def record(self, figure, experiment="demo"):
@@ -89,7 +90,7 @@ def fill():
     write(inputs.AUDIT, made_of({}, "", {}))  # of experiment published
     experiment, counts = resolved(config, "demo"), counts_of(config)
     chosen = (config, experiment, resolve_inspection(config, experiment, counts), counts)
-    folder = Folder(chosen, dict(stale.recipes(*chosen, tables=True)), Lineage(*chosen))
+    folder = Folder(chosen, dict(all_recipes(*chosen, tables=True)), Lineage(*chosen))
     for file in graphlib.TopologicalSorter(folder.lineage.inputs).static_order():
         if file in folder.recipes:
             folder.make(file)

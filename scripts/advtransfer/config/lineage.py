@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from advtransfer.config import stale
+from advtransfer.config.recipes import all_recipes
 from advtransfer.packing import pack
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """What an experiment's artefacts are made of, by their recipes (`stale.recipes`), whether they exist or not.
+    """What an experiment's artefacts are made of, by their recipes (`recipes.all_recipes`), whether they exist or not.
 
     config is the whole configuration, checked; experiment, inspection and counts are resolved (see `start.Chosen`).
     """
@@ -24,7 +24,7 @@ class Lineage:
     @functools.cached_property
     def inputs(self) -> dict[str, list[str]]:
         """{artefact: the files that it is made of}."""
-        found = stale.recipes(self.config, self.experiment, self.inspection, self.counts, tables=True)
+        found = all_recipes(self.config, self.experiment, self.inspection, self.counts, tables=True)
         return {file: recipe.inputs for file, recipe in found}
 
     def behind(self, files: Iterable[str]) -> list[str]:

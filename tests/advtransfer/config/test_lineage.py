@@ -2,11 +2,11 @@
 
 import pytest
 
-from advtransfer.config import stale
 from advtransfer.config.catalogue import CATALOGUE
 from advtransfer.config.grid import row_files
 from advtransfer.config.inspection import resolve_inspection
 from advtransfer.config.lineage import Lineage
+from advtransfer.config.recipes import all_recipes
 from advtransfer.config.start import LONGEST_SETTINGS
 from advtransfer.packing import unpack
 from experiments import counts_of, read_config, resolved
@@ -45,7 +45,7 @@ def test_behind_figure_2_lie_its_rows_and_what_they_are_made_of(lineage):
 
 def test_every_recipe_names_the_files_that_it_reads(lineage):
     """What is no file is a listing of an image folder only; an input that nothing makes comes with the project or is downloaded."""
-    for file, recipe in stale.recipes(
+    for file, recipe in all_recipes(
         lineage.config, lineage.experiment, lineage.inspection, lineage.counts, tables=True
     ):
         assert recipe.others is dict or file.startswith("results/targets/"), (

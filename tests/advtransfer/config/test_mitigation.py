@@ -3,8 +3,8 @@
 import pytest
 
 from advtransfer.config.mitigation import transfer_code, with_mitigation
+from advtransfer.config.recipes import all_recipes
 from advtransfer.config.resolve import resolve_protocol
-from advtransfer.config.stale import recipes
 from advtransfer.config.start import choose
 from advtransfer.errors import InputError
 from advtransfer.provenance import code_of
@@ -54,7 +54,7 @@ def test_every_network_of_the_protocol_is_made_by_it():
     found = {}
     for name, config in (("plain", read_config()), ("mitigated", configured())):
         chosen = choose(config, PROJECT / "rules" / "config.schema.yaml")
-        made = recipes(config, chosen.experiment, chosen.inspection, chosen.counts)
+        made = all_recipes(config, chosen.experiment, chosen.inspection, chosen.counts)
         found[name] = {
             file: recipe.code
             for file, recipe in made

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from advtransfer.artefacts import differing, made_of, save_table, statement
-from advtransfer.config import stale
+from advtransfer.config import recipes, stale
 from advtransfer.config.catalogue import CATALOGUE, DRAWN
 from advtransfer.config.grid import transfer_settings
 from advtransfer.config.inspection import resolve_inspection
@@ -28,7 +28,7 @@ def test_every_artefact_of_an_experiment_has_one_recipe(chosen, tmp_path, monkey
         file = tmp_path / f"results/tables/{experiment['name']}/{name}.{entry.table}"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
-    files = [file for file, _ in stale.recipes(config, experiment, inspection, counts)]
+    files = [file for file, _ in recipes.all_recipes(config, experiment, inspection, counts)]
     assert len(files) == len(set(files))
     folders = {file.split("/")[1] for file in files if file.startswith("results/")}
     drawn = [file for file in files if file.startswith("figures/")]
@@ -64,7 +64,7 @@ def test_the_whole_grid_is_compared_in_seconds(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     config = read_config()
     experiment, counts = resolved(config, "paper"), counts_of(config)
-    recipe, rows = stale.row_recipe(config, experiment), rows_of({**experiment, "blocks": [3]}).head(7)
+    recipe, rows = recipes.row_recipe(config, experiment), rows_of({**experiment, "blocks": [3]}).head(7)
     grid = transfer_settings(experiment, recipe)
     assert len(grid) == 2592
     for number, (file, (settings, _)) in enumerate(grid.items()):
@@ -84,7 +84,7 @@ def test_rows_state_what_planning_expects(tmp_path):
     """A change of any part of a job's settings is seen."""
     config = read_config()
     experiment = resolved(config)
-    recipe = stale.row_recipe(config, experiment)
+    recipe = recipes.row_recipe(config, experiment)
     file, (settings, _) = next(iter(transfer_settings(experiment, recipe).items()))
     assert f"blocks{settings['blocks']}_n{'+'.join(sorted(settings['settings'], key=int))}/" in file
     save_table(tmp_path / "rows.parquet", rows_of(experiment).head(3), made_of(settings, recipe["code"], {}))
@@ -109,8 +109,8 @@ def test_claims_are_made_again_for_their_inputs(tmp_path, monkeypatch):
 
     def recipe(**changes):
         config["style"] = changes
-        stale._file_hash.cache_clear()
-        (found,) = [recipe for file, recipe in stale.recipes(config, experiment, None, counts) if file == table]
+        recipes.hash_on_disk.cache_clear()
+        (found,) = [recipe for file, recipe in recipes.all_recipes(config, experiment, None, counts) if file == table]
         return stale.expected(found)
 
     first = recipe()
