@@ -148,12 +148,17 @@ def test_whatever_is_killed_the_table_is_as_on_one_machine(slurm, start, tmp_pat
     )
     asked = slurm.ask("scontrol", "show", "job", again[0])
     assert re.search(r"TimeLimit=01:0\d:00", asked), asked
-    # So goes on a run whose controller dies. What it has not saved yet, which it does every 5 s, it would forget.
+    # So goes on a run whose controller dies. What it was told since it last saved, which it does every 5 s, it forgets for good: an end of a job
+    # as well. So all jobs are held meanwhile.
     wait_for(lambda: f"{again[0]}.0" in slurm.ask("squeue", "--steps", "-h", "-o", "%i"), "its step", 300)
+    held = [one for one in slurm.jobs() if not subprocess.run(["scontrol", "suspend", one]).returncode]
+    assert again[0] in held
     time.sleep(6)
     slurm.kill_controller()
     time.sleep(2)
     slurm.start_controller()
+    for one in held:
+        subprocess.run(["scontrol", "resume", one], check=True)
     said = run.finish()
     assert f"transfer: SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'" in said
     assert re.search(rf"Slurm says: .*JOB {job} .*CANCELLED", said), said
