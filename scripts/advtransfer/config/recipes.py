@@ -274,7 +274,6 @@ def _arms(config: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[
                 yield model, _reference(config, job.way, job.source, job.target, job.images, seed)
         read = {"target": used["target"], **{str(seed): model for seed, model in job.models().items()}}
         yield file, Recipe(nonrobustness.row_settings(experiment, job), ("nonrobustness_rows.py",), read)
-
     for file, job in nonrobustness.compared(experiment):
         read = {"target": transfer_inputs("", job.target)["target"], "subset": subset_file(job.target, job.images)}
         read |= {str(index): model for index, model in enumerate(nonrobustness.compared_models(job))}
