@@ -1,9 +1,9 @@
 """Time short transfer jobs with a job for each size of a cell, and with the sizes of a cell in one job (`seeds_per_job`).
 
-    uv run python benchmarks/jobs.py                                    # the paper's grid up to 400 images; an hour on 2 cores
-    uv run python benchmarks/jobs.py --targets 1                        # a sixth of it
-    uv run python benchmarks/jobs.py --demo                             # figure 2 of the demo
-    uv run --group slurm python benchmarks/jobs.py --demo --slurm       # the same through profiles/slurm
+    uv run python benchmarks/jobs.py                            # the paper's grid up to 400 images; an hour on 2 cores
+    uv run python benchmarks/jobs.py --targets 1 --seeds 10     # a twelfth of it
+    uv run python benchmarks/jobs.py --demo                     # figure 2 of the demo
+    uv run --group slurm python benchmarks/jobs.py --slurm      # through profiles/slurm, where there is a Slurm
 
 The grid is the paper's (sources, targets, block counts, 100 to 400 images, 20 seeds, 5 to a job), but its sources are the miniature
 ones, its targets digits and glyphs under six names, and a model is trained for one epoch: what is left is what a job costs. Each run
@@ -25,11 +25,12 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "config.yaml", "envs", "profiles", "resources", "rules", "scripts")
-TARGETS = 6  # of the paper
+# Of the paper's grid.
+TARGETS, SEEDS = 6, 20
 
 
-def grid(targets: int) -> dict:
-    """The configuration of the grid's short jobs, on some of its targets."""
+def grid(targets: int, seeds: int) -> dict:
+    """The configuration of the grid's short jobs, for some of its targets and seeds."""
     names = {f"target{i}": {"kind": ("digits", "glyphs")[i % 2]} for i in range(targets)}
     roles = {"natural": "mini_natural", "robust": "mini_l2", "linf_small": "mini_linf_small"}
     experiment = {
@@ -37,7 +38,7 @@ def grid(targets: int) -> dict:
         "sources": {**roles, "linf_large": "mini_linf_large"},
         "targets": list(names),
         "images": [100, 200, 400],
-        "seeds": 20,
+        "seeds": seeds,
         "blocks": [0, 1, 3, 9],
     }
     demo = yaml.safe_load((PROJECT / "config.yaml").read_text())["protocols"]["demo"]
@@ -52,7 +53,7 @@ def grid(targets: int) -> dict:
 
 def configuration(arguments: argparse.Namespace, together: bool) -> dict:
     """What is merged into config.yaml for a run."""
-    own = {} if arguments.demo else grid(arguments.targets)
+    own = {} if arguments.demo else grid(arguments.targets, arguments.seeds)
     steps = yaml.safe_load((PROJECT / "config.yaml").read_text())["seeds_per_job"]
     return {**own, "seeds_per_job": [{**step, "together": together and step.get("together", False)} for step in steps]}
 
@@ -89,6 +90,7 @@ def main() -> None:
     parser.add_argument("--demo", action="store_true", help="figure 2 of the demo in place of the grid")
     parser.add_argument("--slurm", action="store_true", help="through profiles/slurm")
     parser.add_argument("--targets", type=int, choices=range(1, TARGETS + 1), default=TARGETS, help="of the grid")
+    parser.add_argument("--seeds", type=int, choices=range(1, SEEDS + 1), default=SEEDS, help="of the grid")
     parser.add_argument("--turns", type=int, default=1, help="how often both ways are measured")
     arguments = parser.parse_args()
     print("sizes", "jobs", "seconds", sep="\t", flush=True)
