@@ -13,7 +13,6 @@ same rows. Prints jobs and seconds of each, and their ratio.
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -61,12 +60,7 @@ def configuration(arguments: argparse.Namespace, together: bool) -> dict:
 def run(folder: Path, arguments: argparse.Namespace, together: bool) -> tuple[int, float, pd.DataFrame]:
     """Copy the project into a folder and run it there: transfer jobs, seconds, and the rows of all models."""
     folder.mkdir()
-    for part in PARTS:
-        source = PROJECT / part
-        if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, folder / part)
+    subprocess.run(["cp", "-r", *(PROJECT / part for part in PARTS), folder], check=True)
     (folder / "jobs.yaml").write_text(yaml.safe_dump(configuration(arguments, together)))
     wanted = ["figures/fig2.pdf"] if arguments.demo else ["--until", "transfer"]
     profile = ["--profile", "profiles/slurm"] if arguments.slurm else []
