@@ -50,6 +50,8 @@ class Run:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # A shell has what it starts in the background ignore Ctrl-C, as .ci/run does with these tests; a terminal does not.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
     def end(self, number: int) -> None:
@@ -116,6 +118,8 @@ def test_whatever_is_killed_the_table_is_as_on_one_machine(slurm, start, tmp_pat
     assert 6000 <= int(megabytes[1]) <= 7000
     assert re.search(r"TimeLimit=00:3\d:00", asked), asked
     run.end(signal.SIGINT)
+    assert run.process.returncode, "Snakemake went on in spite of Ctrl-C"
+    assert not (remote.folder / TABLE).exists()
     wait_for(lambda: not slurm.jobs("PENDING,RUNNING"), "jobs that are cancelled")
     assert not list((remote.folder / ".snakemake" / "locks").glob("*"))
 
