@@ -41,6 +41,12 @@ onstart:
         logging.getLogger("snakemake.logging").addHandler(cluster.Reasons())
 
 
+# Also after Ctrl-C.
+onerror:
+    if workflow.executor_plugin.name == "slurm":
+        cluster.cancel_jobs(Path.cwd())
+
+
 if workflow.is_main_process:
     refused(
         cluster.require_conda,

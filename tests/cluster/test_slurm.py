@@ -40,13 +40,14 @@ PROFILE = ["--profile", "profiles/slurm", "--slurm-init-seconds-before-status-ch
 class Run:
     """A Snakemake that runs beside the test, its process group its own, as a terminal would have it."""
 
-    def __init__(self, checkout: Checkout, *arguments: str):
+    def __init__(self, checkout: Checkout, *arguments: str, commands: Path | None = None):
         self.log = checkout.folder / "run.log"
+        folders = [*([commands] if commands else []), Path(sys.executable).parent]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "snakemake", "--nocolor", *PROFILE, *arguments],
                 cwd=checkout.folder,
-                env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+                env={**os.environ, "PATH": ":".join([*map(str, folders), os.environ["PATH"]])},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -70,8 +71,8 @@ def start():
     """A function that starts a run; what still runs when the test ends is killed."""
     runs: list[Run] = []
 
-    def start_one(*arguments) -> Run:
-        runs.append(Run(*arguments))
+    def start_one(*arguments, **options) -> Run:
+        runs.append(Run(*arguments, **options))
         return runs[-1]
 
     yield start_one
@@ -93,12 +94,28 @@ def forget(checkout: Checkout) -> None:
         shutil.rmtree(checkout.folder / "results" / folder, ignore_errors=True)
 
 
+@pytest.fixture
+def slow_squeue(tmp_path) -> Path:
+    """A folder with a `squeue` that takes two seconds, and adds a line to the file `asked` beside it when it begins."""
+    folder = tmp_path / "slow"
+    folder.mkdir()
+    command = folder / "squeue"
+    command.write_text(f'#!/bin/sh\necho "$@" >> {folder}/asked\nsleep 2\nexec {shutil.which("squeue")} "$@"\n')
+    command.chmod(0o755)
+    return folder
+
+
 def a_running_transfer(slurm: Slurm) -> str:
     """The number of a job that trains."""
     return wait_for(lambda: slurm.jobs(rule="transfer"), "a transfer job that runs", 300)[0]
 
 
-def test_whatever_is_killed_the_table_is_as_on_one_machine(slurm, start, tmp_path):
+def hold_all(slurm: Slurm) -> list[str]:
+    """Suspend the jobs that run, and give their numbers."""
+    return [job for job in slurm.jobs() if not subprocess.run(["scontrol", "suspend", job]).returncode]
+
+
+def test_whatever_is_killed_the_table_is_as_on_one_machine(slurm, start, slow_squeue, tmp_path):
     """Ctrl-C, then SIGKILL of Snakemake, of a job, and of Slurm's controller; each run goes on where the last one ended."""
     arguments = [TABLE, "--configfile", "small.yaml"]
     local = small(tmp_path / "local")
@@ -107,8 +124,8 @@ def test_whatever_is_killed_the_table_is_as_on_one_machine(slurm, start, tmp_pat
     remote = Checkout(shutil.copytree(local.folder, tmp_path / "remote", copy_function=shutil.copy2))
     forget(remote)
 
-    # Ctrl-C cancels the jobs and unlocks the folder.
-    run = start(remote, *arguments)
+    # Ctrl-C cancels the jobs and unlocks the folder; also while the plugin asks squeue, when it itself forgets its jobs.
+    run = start(remote, *arguments, commands=slow_squeue)
     job = a_running_transfer(slurm)
     # gpu=1 alone asks for the device, and memory and time are what config.needs says: of 1,797 images of 8x8 pixels, a cache and little work.
     asked = slurm.ask("scontrol", "show", "job", job)
@@ -117,10 +134,17 @@ def test_whatever_is_killed_the_table_is_as_on_one_machine(slurm, start, tmp_pat
     assert megabytes, asked
     assert 6000 <= int(megabytes[1]) <= 7000
     assert re.search(r"TimeLimit=00:3\d:00", asked), asked
+    held = hold_all(slurm)
+    assert job in held
+    asked = (slow_squeue / "asked").read_text()
+    wait_for(lambda: (slow_squeue / "asked").read_text() != asked, "a question of the plugin")
     run.end(signal.SIGINT)
     assert run.process.returncode, "Snakemake went on in spite of Ctrl-C"
     assert not (remote.folder / TABLE).exists()
-    wait_for(lambda: not slurm.jobs("PENDING,RUNNING"), "jobs that are cancelled")
+    wait_for(lambda: not slurm.jobs("PENDING,RUNNING,SUSPENDED"), "jobs that are cancelled")
+    for job in held:
+        assert "JobState=CANCELLED" in slurm.ask("scontrol", "show", "job", job)
+    assert f"Slurm: {len(held)} job(s) of this run were still there; they are cancelled." in run.log.read_text()
     assert not list((remote.folder / ".snakemake" / "locks").glob("*"))
 
     # After SIGKILL jobs run on; the next start says so in place of doing them twice. (One is held until that is seen.)
@@ -155,7 +179,7 @@ def test_whatever_is_killed_the_table_is_as_on_one_machine(slurm, start, tmp_pat
     # So goes on a run whose controller dies. What it was told since it last saved, which it does every 5 s, it forgets for good: an end of a job
     # as well. So all jobs are held meanwhile.
     wait_for(lambda: f"{again[0]}.0" in slurm.ask("squeue", "--steps", "-h", "-o", "%i"), "its step", 300)
-    held = [one for one in slurm.jobs() if not subprocess.run(["scontrol", "suspend", one]).returncode]
+    held = hold_all(slurm)
     assert again[0] in held
     time.sleep(6)
     slurm.kill_controller()

@@ -39,6 +39,32 @@ def require_no_earlier_jobs(folder: Path) -> None:
 
     Says nothing where Slurm does not answer.
     """
+    if runs := _jobs_by_run(folder):
+        names = ",".join(runs)
+        raise InputError(
+            f"Slurm: {sum(runs.values())} job(s) of an earlier run are still there, and would be done twice. Wait for them "
+            f"(squeue --name {names}), or end them: scancel --name {names}"
+        )
+
+
+def cancel_jobs(folder: Path) -> None:
+    """End the jobs that Slurm still has of a run in `folder` whose Snakemake is about to give up, and say so on standard error.
+
+    On Ctrl-C Snakemake cancels those jobs that it has in its list, and the list is empty while it asks Slurm for their states.
+    Says nothing where Slurm does not answer: the next start asks again (`require_no_earlier_jobs`).
+    """
+    for name, number in _jobs_by_run(folder).items():
+        command = ["scancel", "--name", name]
+        ended = subprocess.run(command, capture_output=True, text=True)
+        if ended.returncode:
+            said = f"{number} job(s) of this run cannot be cancelled. End them: {' '.join(command)}. {ended.stderr.strip()}"
+        else:
+            said = f"{number} job(s) of this run were still there; they are cancelled."
+        print(f"Slurm: {said}", file=sys.stderr, flush=True)
+
+
+def _jobs_by_run(folder: Path) -> dict[str, int]:
+    """How many jobs Slurm has of each run in `folder` that wait or run, by the run's name; none where Slurm does not answer."""
     try:
         listed = subprocess.run(
             ["squeue", "--me", "--noheader", f"--states={WAITING}", "--format=%i|%j|%Z"],
@@ -48,18 +74,13 @@ def require_no_earlier_jobs(folder: Path) -> None:
             timeout=60,
         )
     except (OSError, subprocess.SubprocessError):
-        return
+        return {}
     runs: dict[str, int] = {}
     for line in listed.stdout.splitlines():
         job, name, place = line.strip().split("|", 2)
         if RUN.search(name) and job != os.environ.get("SLURM_JOB_ID") and _same(Path(place), folder):
             runs[name] = runs.get(name, 0) + 1
-    if runs:
-        names = ",".join(runs)
-        raise InputError(
-            f"Slurm: {sum(runs.values())} job(s) of an earlier run are still there, and would be done twice. Wait for them "
-            f"(squeue --name {names}), or end them: scancel --name {names}"
-        )
+    return runs
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -13,6 +13,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from advtransfer.config.cluster import (
     BEGINNING_SECONDS,
     Reasons,
+    cancel_jobs,
     remove_locks,
     require_conda,
     require_no_earlier_jobs,
@@ -69,6 +70,42 @@ def test_other_jobs_do_not_matter(answer, tmp_path, monkeypatch):
     require_no_earlier_jobs(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     require_no_earlier_jobs(tmp_path)
+
+
+@pytest.fixture
+def cancelled(tmp_path):
+    """A function that makes the command `scancel` write down what it is asked, and end with a code; gives that file."""
+
+    def put(code=0):
+        command = tmp_path / "bin" / "scancel"
+        command.write_text(f"#!/bin/sh\necho $@ >> {tmp_path}/cancelled\necho 'no reply' >&2\nexit {code}\n")
+        command.chmod(0o755)
+        return tmp_path / "cancelled"
+
+    return put
+
+
+def test_jobs_of_a_run_that_gives_up_are_cancelled(answer, cancelled, tmp_path, capsys):
+    answer(f"7|{RUN}|{tmp_path}", f"8|{RUN}|{tmp_path}", f"9|other-{RUN}|/no/such/folder", f"10|interactive|{tmp_path}")
+    asked = cancelled()
+    cancel_jobs(tmp_path)
+    assert asked.read_text() == f"--name {RUN}\n"
+    assert capsys.readouterr().err == "Slurm: 2 job(s) of this run were still there; they are cancelled.\n"
+    cancelled(code=1)
+    cancel_jobs(tmp_path)
+    assert (
+        capsys.readouterr().err
+        == f"Slurm: 2 job(s) of this run cannot be cancelled. End them: scancel --name {RUN}. no reply\n"
+    )
+
+
+def test_a_run_that_leaves_no_jobs_cancels_none(answer, cancelled, tmp_path, capsys):
+    for lines, code in (((), 0), (("slurm_load_jobs error: Unable to contact slurm controller",), 1)):
+        answer(*lines, code=code)
+        asked = cancelled()
+        cancel_jobs(tmp_path)
+        assert not asked.exists()
+        assert capsys.readouterr().err == ""
 
 
 def test_conda_that_is_asked_for_and_missing_is_one_line(tmp_path, monkeypatch):
