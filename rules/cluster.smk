@@ -1,4 +1,4 @@
-# What a cluster is asked and told: memory and time of the jobs that compute on a GPU, jobs of an earlier run, conda, locks.
+# What a cluster is asked and told: memory and time of the jobs that compute on a GPU, jobs that outlive a run, conda, locks.
 
 import atexit
 import logging
@@ -41,7 +41,7 @@ onstart:
         logging.getLogger("snakemake.logging").addHandler(cluster.Reasons())
 
 
-# Also after Ctrl-C.
+# Also after Ctrl-C, when the plugin may have cancelled none.
 onerror:
     if workflow.executor_plugin.name == "slurm":
         cluster.cancel_jobs(Path.cwd())

@@ -144,7 +144,7 @@ def test_whatever_is_killed_the_table_is_as_on_one_machine(slurm, start, slow_sq
     wait_for(lambda: not slurm.jobs("PENDING,RUNNING,SUSPENDED"), "jobs that are cancelled")
     for job in held:
         assert "JobState=CANCELLED" in slurm.ask("scontrol", "show", "job", job)
-    assert re.search(r"Slurm: [1-9] job\(s\) of this run were still there; they are cancelled\.", run.log.read_text())
+    assert re.search(r"Slurm: [1-9] job\(s\) of run \S+ were still there; they are cancelled\.", run.log.read_text())
     assert not list((remote.folder / ".snakemake" / "locks").glob("*"))
 
     # After SIGKILL jobs run on; the next start says so in place of doing them twice. (One is held until that is seen.)

@@ -1,4 +1,4 @@
-"""What a run on a cluster checks before it begins, says when a job fails, and removes when one ends. No torch here."""
+"""What a run on a cluster checks before it begins, says when a job fails, cancels when it gives up, and removes when a job ends. No torch here."""
 
 import contextlib
 import fcntl
@@ -55,11 +55,13 @@ def cancel_jobs(folder: Path) -> None:
     """
     for name, number in _jobs_by_run(folder).items():
         command = ["scancel", "--name", name]
-        ended = subprocess.run(command, capture_output=True, text=True)
-        if ended.returncode:
-            said = f"{number} job(s) of this run cannot be cancelled. End them: {' '.join(command)}. {ended.stderr.strip()}"
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+        except (OSError, subprocess.SubprocessError) as error:
+            reason = (getattr(error, "stderr", None) or str(error)).strip()
+            said = f"{number} job(s) of run {name} cannot be cancelled ({reason}). End them: {' '.join(command)}"
         else:
-            said = f"{number} job(s) of this run were still there; they are cancelled."
+            said = f"{number} job(s) of run {name} were still there; they are cancelled."
         print(f"Slurm: {said}", file=sys.stderr, flush=True)
 
 

@@ -85,18 +85,22 @@ def cancelled(tmp_path):
     return put
 
 
-def test_jobs_of_a_run_that_gives_up_are_cancelled(answer, cancelled, tmp_path, capsys):
+def test_jobs_of_a_run_that_gives_up_are_cancelled(answer, cancelled, tmp_path, monkeypatch, capsys):
     answer(f"7|{RUN}|{tmp_path}", f"8|{RUN}|{tmp_path}", f"9|other-{RUN}|/no/such/folder", f"10|interactive|{tmp_path}")
     asked = cancelled()
     cancel_jobs(tmp_path)
     assert asked.read_text() == f"--name {RUN}\n"
-    assert capsys.readouterr().err == "Slurm: 2 job(s) of this run were still there; they are cancelled.\n"
+    assert capsys.readouterr().err == f"Slurm: 2 job(s) of run {RUN} were still there; they are cancelled.\n"
     cancelled(code=1)
     cancel_jobs(tmp_path)
-    assert (
-        capsys.readouterr().err
-        == f"Slurm: 2 job(s) of this run cannot be cancelled. End them: scancel --name {RUN}. no reply\n"
-    )
+    refused = f"Slurm: 2 job(s) of run {RUN} cannot be cancelled (no reply). End them: scancel --name {RUN}\n"
+    assert capsys.readouterr().err == refused
+    (tmp_path / "bin" / "scancel").unlink()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    cancel_jobs(tmp_path)
+    said = capsys.readouterr().err
+    assert "No such file or directory: 'scancel'" in said
+    assert said.endswith(f"End them: scancel --name {RUN}\n")
 
 
 def test_a_run_that_leaves_no_jobs_cancels_none(answer, cancelled, tmp_path, capsys):
